@@ -1,0 +1,4 @@
+//! paybell: tells a merchant the moment a USDT payment arrives.
+
+pub mod clock;
+pub mod domain;

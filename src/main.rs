@@ -1,0 +1,3 @@
+//! The `paybell` program.
+
+fn main() {}
