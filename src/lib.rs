@@ -1,4 +1,9 @@
 //! paybell: tells a merchant the moment a USDT payment arrives.
 
+pub mod api;
+pub mod chains;
 pub mod clock;
 pub mod domain;
+pub mod index;
+pub mod ledger_task;
+pub mod store;

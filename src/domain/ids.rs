@@ -119,13 +119,34 @@ impl fmt::Display for EventId {
     }
 }
 
-/// A webhook delivery's number; rises with creation.
+/// Where webhooks go. Number 0 is the payment's own callback; account-wide endpoints count from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DeliveryId(pub u64);
+pub struct EndpointId(pub u32);
+
+impl EndpointId {
+    pub const CALLBACK: Self = Self(0);
+}
+
+/// One event on its way to one endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeliveryId {
+    pub sequence: Sequence,
+    pub endpoint: EndpointId,
+}
 
 impl fmt::Display for DeliveryId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "dlv_{}", self.0)
+        write!(f, "dlv_{}_{}", self.sequence.0, self.endpoint.0)
+    }
+}
+
+impl DeliveryId {
+    pub fn parse(text: &str) -> Option<Self> {
+        let (sequence, endpoint) = text.strip_prefix("dlv_")?.split_once('_')?;
+        Some(Self {
+            sequence: Sequence(sequence.parse().ok()?),
+            endpoint: EndpointId(endpoint.parse().ok()?),
+        })
     }
 }
 

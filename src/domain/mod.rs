@@ -3,4 +3,10 @@
 pub mod address;
 pub mod amount;
 pub mod chain;
+pub mod changes;
+pub mod delivery;
+pub mod event;
 pub mod ids;
+pub mod ledger;
+pub mod matcher;
+pub mod payment;

@@ -1,0 +1,413 @@
+//! A payment and its states: what it waits for, what has been credited to it, and what that makes of it.
+//!
+//! The status is derived from the credits, the final height and chain time by [`Payment::settle`];
+//! nothing else sets it, except a cancellation. Refuses to know events, storage or JSON.
+
+use super::address::Address;
+use super::amount::Amount;
+use super::ids::{ChainId, Height, PaymentId, TransferKey, TxId, UnixMs, Watched};
+
+/// Transfers credited to one payment at most; a payer who sends more pieces gets them listed as unmatched.
+pub const MAX_CREDITS: usize = 64;
+
+/// How transfers add up to a payment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MatchRule {
+    /// One transfer of the amount to pay, within the tolerance.
+    Exact,
+    /// Any transfers until their sum reaches the amount to pay, less the tolerance.
+    Accumulate,
+}
+
+/// Whether the amount to pay was changed to be unique on its address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AmountMode {
+    Fixed,
+    Unique,
+}
+
+/// When a transfer counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finality {
+    /// When its block is final on its chain.
+    Final,
+    /// When its block has this many confirmations (its own counts as the first), or is final.
+    Depth(u32),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Status {
+    /// Waiting for enough money.
+    Pending,
+    /// Enough was seen in blocks; waiting for them to become final.
+    Confirming,
+    Completed,
+    /// Expired with some money, but not enough.
+    Underpaid,
+    Expired,
+    Cancelled,
+}
+
+impl Status {
+    pub const ALL: [Self; 6] = [
+        Self::Pending,
+        Self::Confirming,
+        Self::Completed,
+        Self::Underpaid,
+        Self::Expired,
+        Self::Cancelled,
+    ];
+
+    /// Open payments can still be paid in time.
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Pending | Self::Confirming)
+    }
+
+    /// The word the API uses.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Confirming => "confirming",
+            Self::Completed => "completed",
+            Self::Underpaid => "underpaid",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|s| s.as_str() == text)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CreditState {
+    /// In a block that may still be forked away.
+    Seen,
+    /// Its block is final, or as deep as the payment asked for.
+    Confirmed,
+    /// Its block was forked away; kept as history, worth nothing.
+    Reverted,
+}
+
+/// A transfer that counts towards a payment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Credit {
+    pub txid: TxId,
+    pub log_index: u32,
+    pub from: Address,
+    pub amount: Amount,
+    pub height: Height,
+    pub block_time: UnixMs,
+    pub state: CreditState,
+}
+
+/// Which webhooks a payment's callback hears.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallbackScope {
+    /// Only what the replaced service sent: the completion, and a completion taken back.
+    CompletionOnly,
+    Everything,
+}
+
+/// Where a payment's own webhooks go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Callback {
+    pub url: String,
+    pub scope: CallbackScope,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payment {
+    pub id: PaymentId,
+    pub chain: ChainId,
+    pub address: Address,
+    pub order_id: String,
+    /// What the shop asked for.
+    pub expected: Amount,
+    /// What the payer is told to send.
+    pub to_pay: Amount,
+    pub rule: MatchRule,
+    pub amount_mode: AmountMode,
+    pub tolerance: Amount,
+    pub finality: Finality,
+    /// Wall time of creation.
+    pub created_at: UnixMs,
+    /// The chain's newest height known at creation; blocks above it can pay.
+    pub created_above: Height,
+    /// Chain time after which a transfer is late.
+    pub expires_at: UnixMs,
+    /// Seconds after expiry or closing in which further transfers are still noticed.
+    pub grace_seconds: u64,
+    pub status: Status,
+    /// Wall time at which the payment was completed, ended or cancelled.
+    pub closed_at: Option<UnixMs>,
+    pub completed_at: Option<UnixMs>,
+    /// Confirmations when it completed.
+    pub final_confirmations: Option<u32>,
+    pub credits: Vec<Credit>,
+    pub callback: Option<Callback>,
+    pub success_url: Option<String>,
+    /// JSON text as given.
+    pub metadata: Option<String>,
+    /// Whether the payment still takes notice of transfers to its address.
+    pub watched: bool,
+}
+
+/// A chain's position, as far as payments care.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChainPoint {
+    pub tip: Height,
+    pub tip_time: UnixMs,
+    pub final_height: Height,
+}
+
+/// Block times may lag the wall clock of the hub by this much without a transfer counting as earlier than its payment.
+pub const CLOCK_SKEW_MS: u64 = 30_000;
+
+impl Payment {
+    pub fn watched_address(&self) -> Watched {
+        Watched {
+            chain: self.chain,
+            address: self.address,
+        }
+    }
+
+    fn live_credits(&self) -> impl Iterator<Item = &Credit> {
+        self.credits
+            .iter()
+            .filter(|c| c.state != CreditState::Reverted)
+    }
+
+    fn sum(credits: impl Iterator<Item = Amount>) -> Amount {
+        credits.fold(Amount::ZERO, Amount::saturating_add)
+    }
+
+    /// Sum of all credits that are on the chain, confirmed or not.
+    pub fn received(&self) -> Amount {
+        Self::sum(self.live_credits().map(|c| c.amount))
+    }
+
+    fn confirmed(&self) -> Amount {
+        let confirmed = self
+            .credits
+            .iter()
+            .filter(|c| c.state == CreditState::Confirmed);
+        Self::sum(confirmed.map(|c| c.amount))
+    }
+
+    /// The least sum that completes the payment.
+    pub fn needed(&self) -> Amount {
+        self.to_pay.saturating_sub(self.tolerance)
+    }
+
+    pub fn is_overpaid(&self) -> bool {
+        self.received() > self.to_pay.saturating_add(self.tolerance)
+    }
+
+    /// The credit that tells the payment's transaction: the newest on the chain.
+    pub fn last_credit(&self) -> Option<&Credit> {
+        self.live_credits().max_by_key(|c| (c.height, c.log_index))
+    }
+
+    /// Confirmations of the newest credit at `tip`, its own block counting as the first.
+    pub fn confirmations_at(&self, tip: Height) -> u32 {
+        if let (Status::Completed, Some(n)) = (self.status, self.final_confirmations) {
+            return n;
+        }
+        self.last_credit()
+            .map_or(0, |credit| depth(credit.height, tip))
+    }
+
+    /// Whether a transfer in this block can have been meant for this payment at all.
+    pub fn existed_at(&self, height: Height, block_time: UnixMs) -> bool {
+        height > self.created_above || block_time.plus_ms(CLOCK_SKEW_MS) >= self.created_at
+    }
+
+    /// Whether a transfer in a block of this time is in time.
+    pub fn in_time(&self, block_time: UnixMs) -> bool {
+        block_time <= self.expires_at
+    }
+
+    /// Whether the payment can take a credit from a block of this time: open, or ended by a
+    /// deadline that this block precedes (a fork can bring such a block after the end).
+    pub fn accepts(&self, block_time: UnixMs) -> bool {
+        let waiting = matches!(
+            self.status,
+            Status::Pending | Status::Expired | Status::Underpaid
+        );
+        waiting && self.in_time(block_time) && self.live_credits().count() < MAX_CREDITS
+    }
+
+    /// Chain time until which transfers to the address are noticed.
+    pub fn grace_end(&self) -> UnixMs {
+        self.expires_at.plus_seconds(self.grace_seconds)
+    }
+
+    pub fn credit(&mut self, credit: Credit) {
+        self.credits
+            .retain(|c| (c.txid, c.log_index) != (credit.txid, credit.log_index));
+        self.credits.push(credit);
+    }
+
+    /// Marks a credit as forked away; false when there is no such live credit.
+    pub fn revert(&mut self, key: &TransferKey) -> bool {
+        let found = self
+            .credits
+            .iter_mut()
+            .find(|c| (c.txid, c.log_index) == (key.txid, key.log_index));
+        match found {
+            Some(credit) if credit.state != CreditState::Reverted => {
+                credit.state = CreditState::Reverted;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Derives the status from the credits at this point of the chain.
+    ///
+    /// Once confirmed, a credit stays so until its own block is forked away. A cancelled payment stays cancelled.
+    pub fn settle(&mut self, at: ChainPoint, now: UnixMs) {
+        let finality = self.finality;
+        for credit in &mut self.credits {
+            if credit.state == CreditState::Seen && is_confirmed(finality, credit.height, at) {
+                credit.state = CreditState::Confirmed;
+            }
+        }
+        let status = self.derive_status(at);
+        if status == self.status {
+            return;
+        }
+        self.status = status;
+        self.closed_at = (!status.is_open()).then_some(now);
+        self.completed_at = (status == Status::Completed).then_some(now);
+        self.final_confirmations = None;
+        if status == Status::Completed {
+            self.final_confirmations = Some(
+                self.last_credit()
+                    .map_or(0, |credit| depth(credit.height, at.tip)),
+            );
+        }
+    }
+
+    fn derive_status(&self, at: ChainPoint) -> Status {
+        if self.status == Status::Cancelled {
+            return Status::Cancelled;
+        }
+        let needed = self.needed();
+        let received = self.received();
+        let any = !received.is_zero();
+        if any && self.confirmed() >= needed {
+            return Status::Completed;
+        }
+        if any && received >= needed {
+            return Status::Confirming;
+        }
+        let ended = at.tip_time > self.expires_at
+            || (matches!(self.status, Status::Expired | Status::Underpaid) && !any);
+        match (ended, any) {
+            (false, _) => Status::Pending,
+            (true, true) => Status::Underpaid,
+            (true, false) => Status::Expired,
+        }
+    }
+
+    pub fn cancel(&mut self, now: UnixMs) {
+        self.status = Status::Cancelled;
+        self.closed_at = Some(now);
+    }
+
+    /// The height that must become final (or, at a depth, the tip that must be reached) before the next credit is confirmed.
+    pub fn awaits(&self) -> Option<Awaits> {
+        if self.status == Status::Cancelled {
+            return None;
+        }
+        let next = self
+            .credits
+            .iter()
+            .filter(|c| c.state == CreditState::Seen)
+            .map(|c| c.height)
+            .min()?;
+        Some(match self.finality {
+            Finality::Final => Awaits::Final(next),
+            Finality::Depth(n) => Awaits::Tip(Height(next.0 + u64::from(n.saturating_sub(1)))),
+        })
+    }
+}
+
+/// What a payment waits for on its chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaits {
+    Final(Height),
+    Tip(Height),
+}
+
+/// Confirmations of a block at `tip`; 0 while `tip` is below it.
+pub fn depth(block: Height, tip: Height) -> u32 {
+    (tip.0 + 1)
+        .checked_sub(block.0)
+        .map_or(0, |n| u32::try_from(n).unwrap_or(u32::MAX))
+}
+
+fn is_confirmed(finality: Finality, block: Height, at: ChainPoint) -> bool {
+    let is_final = block <= at.final_height;
+    match finality {
+        Finality::Final => is_final,
+        Finality::Depth(n) => is_final || depth(block, at.tip) >= n,
+    }
+}
+
+/// Why a transfer to a watched address settled nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnmatchedReason {
+    /// No open payment on the address asks for this amount.
+    WrongAmount,
+    /// The payment it fits had already passed its deadline.
+    Late,
+    /// The payment it fits was already paid.
+    Extra,
+    /// The payment it fits was cancelled.
+    Cancelled,
+    /// It was made before any payment on the address was created.
+    Early,
+    /// The payment has taken as many transfers as one payment can.
+    TooMany,
+}
+
+impl UnmatchedReason {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::WrongAmount => "wrong_amount",
+            Self::Late => "late",
+            Self::Extra => "extra",
+            Self::Cancelled => "cancelled",
+            Self::Early => "early",
+            Self::TooMany => "too_many",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransferState {
+    Credited(PaymentId),
+    Unmatched {
+        reason: UnmatchedReason,
+        /// The payment it most likely was meant for.
+        payment: Option<PaymentId>,
+    },
+    /// Its block was forked away.
+    Reverted,
+}
+
+/// A transfer to a watched address and what became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TransferRecord {
+    pub key: TransferKey,
+    pub from: Address,
+    pub to: Address,
+    pub amount: Amount,
+    pub height: Height,
+    pub block_time: UnixMs,
+    pub state: TransferState,
+}

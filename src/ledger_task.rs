@@ -1,0 +1,250 @@
+//! Floor 3: from a command to a commit to its announcement.
+//!
+//! Wraps the pure ledger: gives each decision the time, numbers and encodes its events, has the store commit
+//! it, and, as the store's observer, moves the index on before anyone hears of the commit. Decides nothing itself.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::{Notify, mpsc};
+
+use crate::clock::Clock;
+use crate::domain::chain::{Block, BlockHeader};
+use crate::domain::changes::{Changes, View, ViewError};
+use crate::domain::event::{Event, SealedEvent};
+use crate::domain::ids::{ChainId, EndpointId, EventId, PaymentId, Sequence, UnixMs};
+use crate::domain::ledger::{self, AmountPolicy, Refusal, Watching};
+use crate::domain::payment::Payment;
+use crate::index::Index;
+use crate::store::{
+    CommitError, DeliveryUpdate, EventRow, NewEvent, Observer, Plan, Store, StoreError, Write,
+};
+
+/// Randomness, passed in.
+pub trait Entropy: Send + Sync + 'static {
+    fn fill(&self, bytes: &mut [u8]);
+}
+
+/// Writes an event as the JSON object that sockets push and webhooks carry.
+pub trait EventEncoder: Send + Sync + 'static {
+    fn encode(&self, sealed: &SealedEvent) -> Bytes;
+}
+
+/// The front of the ledger: one method a command. Cheap to clone.
+#[derive(Clone)]
+pub struct Ledger {
+    store: Arc<dyn Store>,
+    sealer: Arc<Sealer>,
+    policy: AmountPolicy,
+}
+
+/// What turns decided events into rows.
+struct Sealer {
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    encoder: Arc<dyn EventEncoder>,
+}
+
+impl Ledger {
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        encoder: Arc<dyn EventEncoder>,
+        policy: AmountPolicy,
+    ) -> Self {
+        let sealer = Arc::new(Sealer {
+            clock,
+            entropy,
+            encoder,
+        });
+        Self {
+            store,
+            sealer,
+            policy,
+        }
+    }
+
+    /// Commits a new payment. It arrives checked and pending; see [`ledger::create`]. Returns it as committed.
+    pub async fn create(&self, new: Payment) -> Result<Payment, CommitError> {
+        let policy = self.policy;
+        let write = self
+            .decide(move |view, now| ledger::create(view, new, policy, now))
+            .await?;
+        changed_payment(&write)
+    }
+
+    /// Cancels a payment that waits for money. Returns it as committed.
+    pub async fn cancel(&self, id: PaymentId) -> Result<Payment, CommitError> {
+        let write = self
+            .decide(move |view, now| ledger::cancel(view, id, now))
+            .await?;
+        changed_payment(&write)
+    }
+
+    pub async fn extend(&self, chain: ChainId, block: Block) -> Result<Arc<Write>, CommitError> {
+        self.decide(move |view, now| ledger::extend(view, chain, &block, now))
+            .await
+    }
+
+    pub async fn catch_up(&self, chain: ChainId) -> Result<Arc<Write>, CommitError> {
+        self.decide(move |view, now| ledger::catch_up(view, chain, now))
+            .await
+    }
+
+    pub async fn rollback(
+        &self,
+        chain: ChainId,
+        to: BlockHeader,
+    ) -> Result<Arc<Write>, CommitError> {
+        self.decide(move |view, now| ledger::rollback(view, chain, &to, now))
+            .await
+    }
+
+    pub async fn finalize(
+        &self,
+        chain: ChainId,
+        header: BlockHeader,
+    ) -> Result<Arc<Write>, CommitError> {
+        self.decide(move |view, now| ledger::finalize(view, chain, &header, now))
+            .await
+    }
+
+    pub async fn jump(
+        &self,
+        chain: ChainId,
+        to: BlockHeader,
+        watching: Watching,
+    ) -> Result<Arc<Write>, CommitError> {
+        self.decide(move |view, _| ledger::jump(view, chain, &to, watching))
+            .await
+    }
+
+    pub async fn remove_old(&self, before: UnixMs) -> Result<Arc<Write>, CommitError> {
+        self.decide(move |view, _| ledger::remove_old(view, before))
+            .await
+    }
+
+    /// Records what became of a webhook attempt.
+    pub async fn record_delivery(&self, update: DeliveryUpdate) -> Result<Arc<Write>, CommitError> {
+        self.store
+            .commit(Box::new(move |_| {
+                Ok(Write {
+                    deliveries: vec![update],
+                    ..Write::default()
+                })
+            }))
+            .await
+    }
+
+    async fn decide<F>(&self, decision: F) -> Result<Arc<Write>, CommitError>
+    where
+        F: FnOnce(&dyn View, UnixMs) -> Result<Changes, Refusal> + Send + 'static,
+    {
+        let sealer = Arc::clone(&self.sealer);
+        let plan: Plan = Box::new(move |view| {
+            let changes = decision(view, sealer.clock.now())?;
+            Ok(sealer.seal(view, changes)?)
+        });
+        self.store.commit(plan).await
+    }
+}
+
+fn changed_payment(write: &Write) -> Result<Payment, CommitError> {
+    write
+        .changes
+        .payments
+        .first()
+        .and_then(|change| change.after.clone())
+        .ok_or(CommitError::Store(StoreError::Closed))
+}
+
+impl Sealer {
+    /// Gives each event its number, id and bytes, and names the endpoints it is owed to.
+    fn seal(&self, view: &dyn View, mut changes: Changes) -> Result<Write, ViewError> {
+        let mut sequence = view.next_sequence()?;
+        let mut events = Vec::with_capacity(changes.events.len());
+        for event in std::mem::take(&mut changes.events) {
+            events.push(self.seal_one(sequence, event));
+            sequence = Sequence(sequence.0 + 1);
+        }
+        Ok(Write {
+            changes,
+            events,
+            deliveries: Vec::new(),
+        })
+    }
+
+    fn seal_one(&self, sequence: Sequence, event: Event) -> NewEvent {
+        let mut random = [0_u8; 16];
+        self.entropy.fill(&mut random);
+        let id = ulid::Ulid::from_parts(event.at.0, u128::from_be_bytes(random));
+        let sealed = SealedEvent {
+            sequence,
+            id: EventId(id.0),
+            event,
+        };
+        let body = self.encoder.encode(&sealed);
+        let event = sealed.event;
+        let owed = event
+            .reaches_callback()
+            .then(|| event.payment.as_ref()?.callback.clone())
+            .flatten()
+            .map(|callback| (EndpointId::CALLBACK, callback.url));
+        NewEvent {
+            row: EventRow {
+                sequence,
+                id: sealed.id,
+                kind: event.kind,
+                at: event.at,
+                payment: event.payment.map(|p| p.id),
+                body,
+            },
+            owed: owed.into_iter().collect(),
+        }
+    }
+}
+
+/// Moves the index on and passes each commit to those who speak.
+pub struct Announcer {
+    index: Arc<Index>,
+    /// Wakes the follower: something new may be watched.
+    pub watch_changed: Arc<Notify>,
+    /// Wakes the dispatcher: something new may be due.
+    pub deliveries_due: Arc<Notify>,
+    events: mpsc::UnboundedSender<Arc<Write>>,
+}
+
+impl Announcer {
+    /// The receiver yields every commit that has events, in commit order.
+    ///
+    /// The queue is not bounded by count, but each entry is a commit that was already paid for on disk, and its
+    /// reader only copies pointers into bounded queues.
+    pub fn new(index: Arc<Index>) -> (Self, mpsc::UnboundedReceiver<Arc<Write>>) {
+        let (events, receiver) = mpsc::unbounded_channel();
+        let announcer = Self {
+            index,
+            watch_changed: Arc::new(Notify::new()),
+            deliveries_due: Arc::new(Notify::new()),
+            events,
+        };
+        (announcer, receiver)
+    }
+}
+
+impl Observer for Announcer {
+    fn committed(&self, write: &Arc<Write>) {
+        for change in &write.changes.payments {
+            self.index.apply(change);
+        }
+        if write.changes.payments.iter().any(|c| c.before.is_none()) {
+            self.watch_changed.notify_one();
+        }
+        if write.events.iter().any(|e| !e.owed.is_empty()) || !write.deliveries.is_empty() {
+            self.deliveries_due.notify_one();
+        }
+        if !write.events.is_empty() && self.events.send(Arc::clone(write)).is_err() {
+            tracing::debug!("the hub is gone; commits are no longer announced");
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Floor 1, the store: keeps the ledger's state and commits its changes whole.
+//!
+//! `Store` is the contract that any database must meet; `redb` is the one built in. A plan runs inside
+//! the commit, on the latest state, so that no precondition can go stale between reading and writing.
+//! After each commit the observer is told, in commit order, before the caller is.
+
+pub mod redb;
+mod rows;
+mod tables;
+mod view;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use thiserror::Error;
+
+use crate::domain::chain::BlockHeader;
+use crate::domain::changes::{Changes, Cursor, View};
+use crate::domain::delivery::{Attempt, Delivery};
+use crate::domain::event::EventKind;
+use crate::domain::ids::{
+    ChainId, DeliveryId, EndpointId, EventId, Height, PaymentId, Sequence, UnixMs, Watched,
+};
+use crate::domain::ledger::Refusal;
+use crate::domain::payment::{Payment, Status};
+
+/// Something between us and the disk failed.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    #[error("the data file {path} could not be opened")]
+    Open {
+        path: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error(
+        "the data file {path} was written by a newer paybell (its format is {found}, this program knows up to {known}); run that newer version, or point 'data' at another file"
+    )]
+    NewerFormat {
+        path: String,
+        found: u32,
+        known: u32,
+    },
+    #[error("the data file does not hold what it should: {0}")]
+    Corrupt(String),
+    #[error("the database failed")]
+    Database(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("the store is shut down")]
+    Closed,
+}
+
+/// Why a commit did not happen. Nothing of it was written.
+#[derive(Debug, Error)]
+pub enum CommitError {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// An event as it is kept and announced: its body is frozen at the commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventRow {
+    pub sequence: Sequence,
+    pub id: EventId,
+    pub kind: EventKind,
+    pub at: UnixMs,
+    pub payment: Option<PaymentId>,
+    /// The JSON object that sockets push and webhooks carry.
+    pub body: Bytes,
+}
+
+/// An event to be written, with the endpoints it is owed to.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    pub row: EventRow,
+    /// Endpoint and URL of each delivery.
+    pub owed: Vec<(EndpointId, String)>,
+}
+
+/// A delivery's new state and the attempt that led to it.
+#[derive(Debug, Clone)]
+pub struct DeliveryUpdate {
+    pub before: Delivery,
+    pub after: Delivery,
+    pub attempt: Option<Attempt>,
+}
+
+/// All that one commit writes for one caller. `changes.events` have become `events`.
+#[derive(Debug, Default)]
+pub struct Write {
+    pub changes: Changes,
+    pub events: Vec<NewEvent>,
+    pub deliveries: Vec<DeliveryUpdate>,
+}
+
+/// Decides on the latest state what to write. Runs once.
+pub type Plan = Box<dyn FnOnce(&dyn View) -> Result<Write, Refusal> + Send>;
+
+/// Told of every commit in order, on the writer's thread: must not block.
+pub trait Observer: Send + Sync + 'static {
+    fn committed(&self, write: &Arc<Write>);
+}
+
+/// Payments by status, over all chains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    pub by_status: [u64; Status::ALL.len()],
+    pub deliveries_due: u64,
+    pub deliveries_exhausted: u64,
+}
+
+impl Counters {
+    pub fn of(&self, status: Status) -> u64 {
+        self.by_status[status as usize]
+    }
+
+    pub fn total(&self) -> u64 {
+        self.by_status.iter().sum()
+    }
+
+    pub fn open(&self) -> u64 {
+        self.of(Status::Pending) + self.of(Status::Confirming)
+    }
+}
+
+/// Which payments a list shows.
+#[derive(Debug, Clone, Default)]
+pub struct PaymentFilter {
+    pub status: Option<Status>,
+    pub chain: Option<ChainId>,
+    pub order_id: Option<String>,
+}
+
+/// Which deliveries a list shows.
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryFilter {
+    pub payment: Option<PaymentId>,
+    /// `due`, `delivered` or `exhausted`.
+    pub state: Option<&'static str>,
+}
+
+/// A piece of a list and where the next one begins.
+#[derive(Debug, Clone)]
+pub struct Page<T, C> {
+    pub items: Vec<T>,
+    /// Pass as `after` for the next piece; absent at the end.
+    pub next: Option<C>,
+}
+
+/// Whose events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventScope {
+    All,
+    Payment(PaymentId),
+}
+
+/// What identifies a data file and stays with it.
+#[derive(Debug, Clone)]
+pub struct StoreIdentity {
+    /// Random text made with the file: event numbers are comparable only within one epoch.
+    pub epoch: String,
+    /// 32 random bytes that sign client tokens.
+    pub token_secret: [u8; 32],
+    /// 32 random bytes: the webhook secret used when none is configured.
+    pub webhook_secret: [u8; 32],
+}
+
+/// A payment that takes notice of transfers, as the index needs it.
+#[derive(Debug, Clone, Copy)]
+pub struct WatchedPayment {
+    pub watched: Watched,
+    pub id: PaymentId,
+}
+
+/// The contract of a store. Lists are newest first unless said otherwise.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Runs the plan on the latest state and commits what it returns, durably, before it answers.
+    async fn commit(&self, plan: Plan) -> Result<Arc<Write>, CommitError>;
+
+    fn identity(&self) -> &StoreIdentity;
+    /// As of the last commit.
+    fn counters(&self) -> Counters;
+    /// The number of the newest event.
+    fn last_sequence(&self) -> Sequence;
+
+    async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError>;
+    async fn payments(
+        &self,
+        filter: PaymentFilter,
+        after: Option<PaymentId>,
+        limit: usize,
+    ) -> Result<Page<Payment, PaymentId>, StoreError>;
+    /// Events after a number, oldest first.
+    async fn events(
+        &self,
+        scope: EventScope,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<Vec<EventRow>, StoreError>;
+    /// The number of the oldest event still kept.
+    async fn first_sequence(&self) -> Result<Sequence, StoreError>;
+
+    async fn deliveries(
+        &self,
+        filter: DeliveryFilter,
+        after: Option<DeliveryId>,
+        limit: usize,
+    ) -> Result<Page<Delivery, DeliveryId>, StoreError>;
+    async fn attempts(&self, id: DeliveryId) -> Result<Vec<Attempt>, StoreError>;
+    /// Deliveries due at `now` or before, soonest first, with their events.
+    async fn due_deliveries(
+        &self,
+        now: UnixMs,
+        limit: usize,
+    ) -> Result<Vec<(Delivery, EventRow)>, StoreError>;
+    /// When the soonest delivery that is not yet due becomes so.
+    async fn next_due(&self, after: UnixMs) -> Result<Option<UnixMs>, StoreError>;
+
+    async fn cursor(&self, chain: ChainId) -> Result<Option<Cursor>, StoreError>;
+    async fn block(
+        &self,
+        chain: ChainId,
+        height: Height,
+    ) -> Result<Option<BlockHeader>, StoreError>;
+    /// The number of a chain by its configured name; given out at first sight and kept.
+    async fn chain_id(&self, name: &str) -> Result<ChainId, StoreError>;
+    /// Everything the index holds, for its rebuilding at start.
+    async fn watched(&self) -> Result<Vec<WatchedPayment>, StoreError>;
+    /// Payments with credits that are not confirmed yet.
+    async fn confirming(&self) -> Result<Vec<Payment>, StoreError>;
+    /// The creation time of the oldest open payment on a chain.
+    async fn oldest_open(&self, chain: ChainId) -> Result<Option<UnixMs>, StoreError>;
+}
