@@ -171,7 +171,7 @@ impl Sealer {
         Ok(Write {
             changes,
             events,
-            deliveries: Vec::new(),
+            ..Write::default()
         })
     }
 
