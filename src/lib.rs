@@ -1,4 +1,5 @@
 //! paybell: tells a merchant the moment a USDT payment arrives.
 
 pub mod clock;
+pub mod delivery;
 pub mod domain;

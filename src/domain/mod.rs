@@ -4,3 +4,4 @@ pub mod address;
 pub mod amount;
 pub mod chain;
 pub mod ids;
+pub mod retry;
