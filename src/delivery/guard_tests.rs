@@ -12,7 +12,7 @@ use super::callback_url::{
 use super::guard::{GuardedResolver, SystemLookup};
 use super::outcome::{AttemptOutcome, Failure, Verdict};
 use super::sender::{Sender, SenderLimits, SignedWebhook};
-use super::test_receiver::{Receiver, Script, ScriptedLookup, SilentLookup};
+use super::test_receiver::{Receiver, ScriptedLookup, SilentLookup, Then};
 
 const STRICT: CallbackPolicy = CallbackPolicy {
     insecure: InsecureCallbacks::Refused,
@@ -445,7 +445,7 @@ async fn a_mixed_answer_at_send_reaches_neither_address() {
 /// A URL accepted by the demo's policy stays in the store; the hub then runs by the strict one.
 #[tokio::test]
 async fn a_stricter_policy_holds_for_urls_accepted_before_it() {
-    let mut receiver = Receiver::start(Script::AnswerAndClose(String::new())).await;
+    let mut receiver = Receiver::start("", Then::Close).await;
     let url = CallbackUrl::parse(&receiver.url(), DEMO).expect("fine in the demo");
     let (strict, _) = guard(STRICT, &[]);
     let outcome = send(strict, &url).await;

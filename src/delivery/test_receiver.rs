@@ -4,8 +4,8 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,24 +16,24 @@ use tokio::task::JoinHandle;
 
 use super::guard::Lookup;
 
-/// Pause between two bytes of [`Script::Drip`].
+/// Pause between two bytes of [`Then::Drip`].
 const DRIP_PAUSE: Duration = Duration::from_millis(20);
 
-/// What the receiver does once it has read a whole request.
-#[derive(Debug, Clone)]
-pub enum Script {
-    /// Sends this and waits for the next request.
-    Answer(String),
-    /// Sends this and closes the connection.
-    AnswerAndClose(String),
-    /// Sends this, then nothing more, and keeps the connection open.
-    AnswerAndHang(String),
-    /// Sends this, then one byte after another for ever.
-    Drip(String),
-    /// Sends this, then bytes as fast as they are taken, for ever.
-    Flood(String),
-    /// Sends this, then resets the connection.
-    AnswerAndReset(String),
+/// What the receiver does once it has read a request and sent its answer.
+#[derive(Debug, Clone, Copy)]
+pub enum Then {
+    /// Waits for the next request.
+    Serve,
+    /// Closes the connection.
+    Close,
+    /// Keeps the connection open and says nothing more.
+    Hang,
+    /// Sends one byte after another for ever.
+    Drip,
+    /// Sends bytes as fast as they are taken, for ever.
+    Flood,
+    /// Resets the connection.
+    Reset,
 }
 
 /// What a test hears from its receiver.
@@ -52,7 +52,9 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    pub async fn start(script: Script) -> Self {
+    /// Answers every request with the same text, which need not be HTTP.
+    pub async fn start(answer: &str, then: Then) -> Self {
+        let answer: Arc<str> = answer.into();
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
             .expect("a loopback port");
@@ -60,7 +62,7 @@ impl Receiver {
         let (told, heard) = mpsc::unbounded_channel();
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, script.clone(), told.clone()));
+                tokio::spawn(serve(stream, Arc::clone(&answer), then, told.clone()));
             }
         });
         Self {
@@ -97,60 +99,43 @@ impl Drop for Receiver {
     }
 }
 
-async fn serve(mut stream: TcpStream, script: Script, told: mpsc::UnboundedSender<Heard>) {
+async fn serve(
+    mut stream: TcpStream,
+    answer: Arc<str>,
+    then: Then,
+    told: mpsc::UnboundedSender<Heard>,
+) {
     while let Some(request) = read_request(&mut stream).await {
-        told.send(Heard::Request(request)).unwrap_or_default();
-        match perform(&mut stream, &script).await {
-            Ok(Next::Serve) => {}
-            Ok(Next::Close) => return,
-            Err(sent) => {
-                told.send(Heard::HungUp(sent)).unwrap_or_default();
-                return;
+        if told.send(Heard::Request(request)).is_err()
+            || stream.write_all(answer.as_bytes()).await.is_err()
+        {
+            return;
+        }
+        let taken_bytes = match then {
+            Then::Serve => continue,
+            Then::Close => return,
+            Then::Reset => return stream.set_zero_linger().expect("Linux has it"),
+            Then::Hang => {
+                // Returns when the sender hangs up, for it says nothing more.
+                while stream.read(&mut [0; 64]).await.is_ok_and(|n| n > 0) {}
+                0
             }
+            Then::Drip => pour(&mut stream, 1, DRIP_PAUSE).await,
+            Then::Flood => pour(&mut stream, 4096, Duration::ZERO).await,
+        };
+        if told.send(Heard::HungUp(taken_bytes)).is_err() {
+            return;
         }
     }
 }
 
-enum Next {
-    Serve,
-    Close,
-}
-
-/// Errs with the bytes that were taken before the sender hung up.
-async fn perform(stream: &mut TcpStream, script: &Script) -> Result<Next, usize> {
-    let (Script::Answer(text)
-    | Script::AnswerAndClose(text)
-    | Script::AnswerAndHang(text)
-    | Script::Drip(text)
-    | Script::Flood(text)
-    | Script::AnswerAndReset(text)) = script;
-    stream
-        .write_all(text.as_bytes())
-        .await
-        .map_err(|_| 0_usize)?;
-    match script {
-        Script::Answer(_) => Ok(Next::Serve),
-        Script::AnswerAndClose(_) => Ok(Next::Close),
-        Script::AnswerAndHang(_) => {
-            // Reads nothing but the end, so that the connection stays open exactly as long as the sender wants it.
-            while stream.read(&mut [0; 64]).await.is_ok_and(|n| n > 0) {}
-            Err(0)
-        }
-        Script::Drip(_) => Err(pour(stream, 1, Some(DRIP_PAUSE)).await),
-        Script::Flood(_) => Err(pour(stream, 4096, None).await),
-        Script::AnswerAndReset(_) => {
-            stream.set_zero_linger().map_err(|_| 0_usize)?;
-            Ok(Next::Close)
-        }
-    }
-}
-
-async fn pour(stream: &mut TcpStream, bytes: usize, pause: Option<Duration>) -> usize {
+/// Sends until the sender hangs up; says how many bytes the system took.
+async fn pour(stream: &mut TcpStream, bytes: usize, pause: Duration) -> usize {
     let chunk = vec![b'x'; bytes];
     let mut sent = 0;
     while stream.write_all(&chunk).await.is_ok() {
         sent += bytes;
-        if let Some(pause) = pause {
+        if !pause.is_zero() {
             tokio::time::sleep(pause).await;
         }
     }
