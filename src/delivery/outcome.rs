@@ -4,9 +4,10 @@
 //! Sources: API.md section 4; RFC 9110 section 10.2.3 (`Retry-After`).
 
 use std::error::Error;
+use std::io;
 use std::time::{Duration, UNIX_EPOCH};
 
-use http::header::RETRY_AFTER;
+use http::header::{CONTENT_LENGTH, RETRY_AFTER, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode};
 
 use super::callback_url::CallbackError;
@@ -187,6 +188,24 @@ pub(super) fn retry_after(headers: &HeaderMap, attempt_s: u64) -> Option<RetryAf
     Some(RetryAfter::from_seconds(date_s.saturating_sub(attempt_s)))
 }
 
+/// Whether an error in the body is only a TLS connection closed without saying so, after an answer that gave no length.
+///
+/// Such an answer ends where the connection does, and simple servers (Python's among them) skip TLS's closing alert. The
+/// alert guards against a truncated text; here the status is the message, so the answer counts as whole.
+pub(super) fn is_silent_end(headers: &HeaderMap, error: &(dyn Error + 'static)) -> bool {
+    if headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING) {
+        return false;
+    }
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return error.kind() == io::ErrorKind::UnexpectedEof;
+        }
+        cause = error.source();
+    }
+    false
+}
+
 /// Makes bytes fit for a record: text, no control characters, no half character at the end.
 pub(super) fn excerpt(bytes: &[u8]) -> String {
     let kept = &bytes[..bytes.len().min(EXCERPT_BYTES)];
@@ -259,6 +278,28 @@ mod tests {
             assert_eq!(of(code).reason(), Some(format!("status {code}")));
         }
     }
+
+    /// Found with a receiver on Python's http.server behind TLS: every delivery arrived, and every one was tried again.
+    #[test]
+    fn a_tls_connection_closed_without_goodbye_is_an_end_only_where_no_length_was_given() {
+        let eof = io::Error::from(io::ErrorKind::UnexpectedEof);
+        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+        let wrapped = SecretlyEof(io::Error::from(io::ErrorKind::UnexpectedEof));
+        let mut headers = HeaderMap::new();
+        assert!(is_silent_end(&headers, &eof));
+        assert!(is_silent_end(&headers, &wrapped));
+        assert!(!is_silent_end(&headers, &reset));
+        assert!(!is_silent_end(&headers, &std::fmt::Error));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(2));
+        assert!(!is_silent_end(&headers, &eof));
+        headers.clear();
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        assert!(!is_silent_end(&headers, &eof));
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("a body error")]
+    struct SecretlyEof(#[source] io::Error);
 
     #[test]
     fn an_excerpt_is_short_clean_text() {

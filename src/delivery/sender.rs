@@ -13,7 +13,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::callback_url::{CallbackPolicy, CallbackUrl};
 use super::guard::GuardedResolver;
-use super::outcome::{AttemptOutcome, EXCERPT_BYTES, Failure, Verdict, excerpt, retry_after};
+use super::outcome::{
+    AttemptOutcome, EXCERPT_BYTES, Failure, Verdict, excerpt, is_silent_end, retry_after,
+};
 use super::signature::{Secret, sign};
 
 const USER_AGENT: &str = concat!("paybell/", env!("CARGO_PKG_VERSION"));
@@ -160,7 +162,7 @@ impl Sender {
         match (verdict, read) {
             // Only a success can still be spoilt by its body: a failure is one already.
             (Verdict::Delivered, Err(_)) => Verdict::failed(Failure::BodyTimeout(limits.deadline)),
-            (Verdict::Delivered, Ok(Err(error))) => {
+            (Verdict::Delivered, Ok(Err(error))) if !is_silent_end(response.headers(), &error) => {
                 Verdict::failed(Failure::BrokenBody(error.without_url()))
             }
             (verdict, _) => verdict,
