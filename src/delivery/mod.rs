@@ -11,6 +11,8 @@ pub mod sender;
 pub mod signature;
 
 #[cfg(test)]
+mod callback_url_tests;
+#[cfg(test)]
 mod guard_tests;
 #[cfg(test)]
 mod sender_tests;
