@@ -3,6 +3,7 @@
 pub mod api;
 pub mod chains;
 pub mod clock;
+pub mod delivery;
 pub mod domain;
 pub mod index;
 pub mod ledger_task;
