@@ -5,6 +5,8 @@
 //! leaves here only with logs that are known to belong to its header.
 
 pub mod error;
+pub mod tron_log;
+pub mod tron_wire;
 
 use crate::domain::chain::{Block, BlockHeader};
 use crate::domain::ids::{Height, UnixMs};
