@@ -4,7 +4,10 @@
 //! Refuses to schedule, to retry and to remember blocks: the follower does that. A [`Block`]
 //! leaves here only with logs that are known to belong to its header.
 
+pub mod budget;
 pub mod error;
+pub mod http;
+pub mod tron;
 pub mod tron_log;
 pub mod tron_wire;
 

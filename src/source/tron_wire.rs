@@ -24,6 +24,9 @@ use crate::domain::address::Address;
 use crate::domain::chain::{BlockHeader, Transfer};
 use crate::domain::ids::{BlockHash, Height, TxId, UnixMs};
 
+/// Of a body that is not JSON no more than this is kept for the error.
+const MAX_TEXT_BYTES: usize = 4096;
+
 /// Why an answer cannot be used; the client adds which request it was.
 #[derive(Debug, Error)]
 pub enum WireError {
@@ -35,10 +38,11 @@ pub enum WireError {
         #[source]
         source: Option<serde_json::Error>,
     },
-    #[error("not JSON: {excerpt}")]
-    NotJson { excerpt: String },
-    /// The node's own `{"Error": ...}`, which usually comes with status 200.
-    #[error("the node reports: {text}")]
+    /// `text` is the body's beginning, as it came: not fit to be shown yet.
+    #[error("not JSON")]
+    NotJson { text: String },
+    /// The node's own `{"Error": ...}`, which usually comes with status 200; as it came.
+    #[error("the node reports an error")]
     Node { text: String },
     #[error("answer for another block: {what}")]
     Mismatch { what: String },
@@ -372,8 +376,8 @@ fn parse_block(body: &[u8]) -> Result<Option<WireBlock<'_>>, WireError> {
 /// The error's text: its string if it is one, the JSON of it otherwise.
 fn error_text(raw: &RawValue) -> String {
     match serde_json::from_str::<String>(raw.get()) {
-        Ok(text) => excerpt(&text),
-        Err(_) => excerpt(raw.get()),
+        Ok(text) => text,
+        Err(_) => raw.get().to_owned(),
     }
 }
 
@@ -396,16 +400,14 @@ fn kind(body: &[u8]) -> Result<Kind, WireError> {
         Some(b'{') => Ok(Kind::Object),
         Some(b'[') => Ok(Kind::List),
         _ => Err(WireError::NotJson {
-            excerpt: excerpt_of(body),
+            text: beginning(body),
         }),
     }
 }
 
-/// The beginning of a body of whatever kind, fit to be shown.
-pub fn excerpt_of(body: &[u8]) -> String {
-    // Four bytes a character at most; what is cut in half shows as a replacement character.
-    let beginning = &body[..body.len().min(4 * super::error::EXCERPT_CHARS + 4)];
-    excerpt(&String::from_utf8_lossy(beginning))
+/// The beginning of a body of whatever kind, as text.
+pub fn beginning(body: &[u8]) -> String {
+    String::from_utf8_lossy(&body[..body.len().min(MAX_TEXT_BYTES)]).into_owned()
 }
 
 fn is_empty_object(body: &[u8]) -> bool {
