@@ -7,4 +7,5 @@ pub mod delivery;
 pub mod domain;
 pub mod index;
 pub mod ledger_task;
+pub mod source;
 pub mod store;
