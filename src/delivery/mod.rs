@@ -1,10 +1,11 @@
 //! Floor 4, webhook delivery: sign, guard, send, and say what became of it.
 //!
-//! Reading order: [`signature`], [`address_kind`], [`callback_url`], [`guard`], [`outcome`], [`sender`]. Nothing here
-//! knows the store, picks what is due or decides when to try again; that is the dispatcher's, by `domain::retry`.
+//! Reading order: [`signature`], [`address_kind`], [`callback_url`], [`guard`], [`outcome`], [`sender`], [`dispatcher`].
+//! Only the dispatcher knows the store; when to try again is `domain::retry`'s.
 
 pub mod address_kind;
 pub mod callback_url;
+pub mod dispatcher;
 pub mod guard;
 pub mod outcome;
 pub mod sender;

@@ -91,7 +91,6 @@ pub struct NewEvent {
 /// A delivery's new state and the attempt that led to it.
 #[derive(Debug, Clone)]
 pub struct DeliveryUpdate {
-    pub before: Delivery,
     pub after: Delivery,
     pub attempt: Option<Attempt>,
 }

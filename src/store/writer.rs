@@ -13,7 +13,9 @@ use super::view::{CommitView, WriteTables, cursor_of, database, get, keys};
 use super::{CommitError, DeliveryUpdate, EventRow, NewEvent, Plan, Prune, StoreError, Write};
 use crate::domain::changes::{ChainChange, PaymentChange, PaymentKeys};
 use crate::domain::delivery::{Delivery, DeliveryState};
-use crate::domain::ids::{ChainId, DeliveryId, Height, PaymentId, Sequence};
+use crate::domain::ids::{
+    ChainId, DeliveryId, EndpointId, Height, PaymentId, Sequence, TransferKey, UnixMs,
+};
 use crate::domain::payment::{Payment, TransferRecord, TransferState};
 
 /// Plans in one commit at most.
@@ -256,7 +258,7 @@ impl Apply<'_, '_> {
         remove(&mut self.tables.payments, &tables::payment(payment.id))?;
         remove(&mut self.tables.orders, payment.order_id.as_bytes())?;
         for credit in &payment.credits {
-            let key = crate::domain::ids::TransferKey {
+            let key = TransferKey {
                 chain: payment.chain,
                 txid: credit.txid,
                 log_index: credit.log_index,
@@ -324,7 +326,7 @@ impl Apply<'_, '_> {
                 payment: row.payment,
                 url: url.clone(),
                 created_at: row.at,
-                state: DeliveryState::Due(row.at),
+                state: DeliveryState::Due(self.lane_due(row.payment, *endpoint, row.at)?),
                 attempts: 0,
                 last: None,
             };
@@ -338,7 +340,48 @@ impl Apply<'_, '_> {
             let key = tables::attempt(update.after.id, update.after.attempts);
             put(&mut self.tables.attempts, &key, attempt)?;
         }
-        self.delivery(Some(&update.before), Some(&update.after))
+        // The stored row, not the caller's copy, says which due entry to remove.
+        let before = get(&self.tables.deliveries, &tables::delivery(update.after.id))?;
+        self.delivery(before.as_ref(), Some(&update.after))?;
+        // What waits behind this one in its lane moves with it.
+        let at = match update.after.state {
+            DeliveryState::Due(at) | DeliveryState::Delivered(at) | DeliveryState::Exhausted(at) => at,
+        };
+        for follower in self.lane(update.after.payment, update.after.id.endpoint)? {
+            if follower.id > update.after.id {
+                let moved = Delivery { state: DeliveryState::Due(at), ..follower.clone() };
+                self.delivery(Some(&follower), Some(&moved))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The deliveries still owed to one endpoint for one payment, oldest first.
+    fn lane(&self, payment: Option<PaymentId>, endpoint: EndpointId) -> Result<Vec<Delivery>, StoreError> {
+        let Some(payment) = payment else {
+            return Ok(Vec::new());
+        };
+        let prefix = tables::payment(payment);
+        let mut owed = Vec::new();
+        for key in keys(&self.tables.payment_events, &prefix, &tables::after_prefix(&prefix), usize::MAX)? {
+            let Some(sequence) = key.get(16..).and_then(tables::sequence_from) else {
+                continue;
+            };
+            let id = tables::delivery(DeliveryId { sequence, endpoint });
+            let delivery = get::<Delivery>(&self.tables.deliveries, &id)?;
+            owed.extend(delivery.filter(|d| d.state.is_due()));
+        }
+        Ok(owed)
+    }
+
+    /// A new delivery is due at `at`, but never before one that its endpoint must hear first.
+    fn lane_due(&self, payment: Option<PaymentId>, endpoint: EndpointId, at: UnixMs) -> Result<UnixMs, StoreError> {
+        let ahead = self.lane(payment, endpoint)?;
+        let last = ahead.iter().filter_map(|d| match d.state {
+            DeliveryState::Due(at) => Some(at),
+            DeliveryState::Delivered(_) | DeliveryState::Exhausted(_) => None,
+        });
+        Ok(last.max().unwrap_or(at).max(at))
     }
 
     fn delivery(
@@ -408,6 +451,11 @@ impl Apply<'_, '_> {
                 let from = tables::height(chain, header.height.next());
                 let to = tables::after_prefix(&chain.0.to_be_bytes());
                 remove_range(&mut self.tables.blocks, &from, &to)?;
+                put(
+                    &mut self.tables.blocks,
+                    &tables::height(chain, header.height),
+                    &header,
+                )?;
                 (header.height, old_final)
             }
             ChainChange::Jump(header) => {
