@@ -5,7 +5,9 @@
 //! leaves here only with logs that are known to belong to its header.
 
 pub mod budget;
+pub mod endpoints;
 pub mod error;
+mod health;
 pub mod http;
 pub mod tron;
 pub mod tron_log;

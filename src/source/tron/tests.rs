@@ -192,9 +192,8 @@ async fn a_node_without_any_blocks_api_is_tried_anew_each_time() {
 
 #[tokio::test]
 async fn an_empty_list_is_believed_only_after_a_second_look() {
-    let empty_block = br#"{"blockID":"ID","transactions":[]}"#;
     let hash = fetched(HEADER).header.hash.to_string();
-    let empty_block = String::from_utf8_lossy(empty_block).replace("ID", &hash);
+    let empty_block = format!(r#"{{"blockID":"{hash}","transactions":[]}}"#);
     let other_block = empty_block.replace(&hash, &"0".repeat(64));
     for nothing in [&b"[]"[..], b"{}"] {
         let node = FakeNode::start();
