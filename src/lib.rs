@@ -5,6 +5,7 @@ pub mod chains;
 pub mod clock;
 pub mod delivery;
 pub mod domain;
+pub mod follower;
 pub mod index;
 pub mod ledger_task;
 pub mod source;

@@ -115,7 +115,11 @@ fn finish(in_flight: &mut InFlight, done: Result<Lane, tokio::task::JoinError>) 
 }
 
 /// Starts what is due and has room; says how long to sleep when nothing else happens.
-async fn start_due(parts: &Arc<Parts>, in_flight: &mut InFlight, tasks: &mut JoinSet<Lane>) -> Duration {
+async fn start_due(
+    parts: &Arc<Parts>,
+    in_flight: &mut InFlight,
+    tasks: &mut JoinSet<Lane>,
+) -> Duration {
     let now = parts.clock.now();
     let due = match parts.store.due_deliveries(now, SCAN_ROWS).await {
         Ok(due) => due,
@@ -139,7 +143,9 @@ async fn start_due(parts: &Arc<Parts>, in_flight: &mut InFlight, tasks: &mut Joi
         }
     }
     match parts.store.next_due(now).await {
-        Ok(Some(at)) => Duration::from_millis(at.0.saturating_sub(parts.clock.now().0)).min(LONGEST_SLEEP),
+        Ok(Some(at)) => {
+            Duration::from_millis(at.0.saturating_sub(parts.clock.now().0)).min(LONGEST_SLEEP)
+        }
         Ok(None) => LONGEST_SLEEP,
         Err(_) => ERROR_PAUSE,
     }
@@ -160,12 +166,22 @@ async fn attempt(parts: &Parts, delivery: Delivery, event: EventRow) {
     let started = parts.clock.now();
     let (attempt, verdict) = match CallbackUrl::parse(&delivery.url, parts.policy) {
         Ok(url) => {
-            let webhook = SignedWebhook::new(&parts.secrets, &event.id.to_string(), started.0 / 1000, event.body);
+            let webhook = SignedWebhook::new(
+                &parts.secrets,
+                &event.id.to_string(),
+                started.0 / 1000,
+                event.body,
+            );
             let outcome = parts.sender.send(&url, webhook).await;
             (attempt_of(started, &outcome), Some(outcome.verdict))
         }
         Err(refused) => {
-            let attempt = Attempt { at: started, status: None, latency_ms: 0, detail: refused.to_string() };
+            let attempt = Attempt {
+                at: started,
+                status: None,
+                latency_ms: 0,
+                detail: refused.to_string(),
+            };
             (attempt, None)
         }
     };
@@ -195,7 +211,10 @@ async fn record(parts: &Parts, delivery: Delivery, attempt: Attempt, verdict: Op
         ..delivery
     };
     log_attempt(&after, &attempt);
-    let update = DeliveryUpdate { after, attempt: Some(attempt) };
+    let update = DeliveryUpdate {
+        after,
+        attempt: Some(attempt),
+    };
     loop {
         match parts.ledger.record_delivery(update.clone()).await {
             Ok(_) => return,
@@ -218,7 +237,12 @@ fn state_after(parts: &Parts, attempts: u32, verdict: Option<&Verdict>) -> Deliv
     };
     let mut bits = [0; 4];
     parts.entropy.fill(&mut bits);
-    match next_attempt(attempts, now, Jitter::from_random(u32::from_be_bytes(bits)), retry_after) {
+    match next_attempt(
+        attempts,
+        now,
+        Jitter::from_random(u32::from_be_bytes(bits)),
+        retry_after,
+    ) {
         NextAttempt::At(at) => DeliveryState::Due(at),
         NextAttempt::Exhausted => DeliveryState::Exhausted(now),
     }

@@ -13,7 +13,7 @@ use futures::StreamExt;
 use thiserror::Error;
 use tokio::sync::watch;
 
-use crate::chains::Chain;
+use crate::chains::{Chain, EndpointStanding};
 use crate::clock::Clock;
 use crate::domain::chain::{Block, BlockHeader};
 use crate::domain::changes::{Cursor, Unfinished};
@@ -22,7 +22,8 @@ use crate::domain::ledger::{Refusal, Watching};
 use crate::domain::payment::{Awaits, Finality, depth};
 use crate::index::Index;
 use crate::ledger_task::Ledger;
-use crate::source::{Endpoints, FetchedHeader, Source, SourceError};
+use crate::source::endpoints::{EndpointStats, Endpoints};
+use crate::source::{FetchedHeader, Source, SourceError};
 use crate::store::{CommitError, Store, StoreError, Write, describe};
 use pace::{IDLE_WAIT, Pace, Seen};
 
@@ -41,7 +42,11 @@ pub enum RoundError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("{node} does not show block {height}, though its head is {head}")]
-    Gap { node: String, height: Height, head: Height },
+    Gap {
+        node: String,
+        height: Height,
+        head: Height,
+    },
     #[error(
         "{node} is on a branch that leaves ours below the final block {final_height}; the cursor stays until the nodes agree"
     )]
@@ -77,11 +82,20 @@ pub struct Follower {
 impl Follower {
     pub fn new(parts: Parts) -> Self {
         let pace = Pace::new(parts.chain.spec.slot_ms, parts.least_wait);
-        Self { parts, cursor: None, pace, asked_final_at: Height(0) }
+        Self {
+            parts,
+            cursor: None,
+            pace,
+            asked_final_at: Height(0),
+        }
     }
 
     /// Follows the chain until `shutdown` turns true; `watch_changed` wakes it when a payment is created.
-    pub async fn run(mut self, mut watch_changed: watch::Receiver<()>, mut shutdown: watch::Receiver<bool>) {
+    pub async fn run(
+        mut self,
+        mut watch_changed: watch::Receiver<()>,
+        mut shutdown: watch::Receiver<bool>,
+    ) {
         loop {
             watch_changed.mark_unchanged();
             let wait = self.round_and_wait(&shutdown).await;
@@ -100,7 +114,8 @@ impl Follower {
     }
 
     fn is_idle(&self) -> bool {
-        self.parts.index.open_on(self.id()) == 0 && self.parts.index.confirming_on(self.id()).is_empty()
+        self.parts.index.open_on(self.id()) == 0
+            && self.parts.index.confirming_on(self.id()).is_empty()
     }
 
     /// One round, its outcome on record, and how long to wait before the next.
@@ -108,7 +123,13 @@ impl Follower {
         let outcome = self.round(shutdown).await;
         let now = self.parts.clock.now();
         let idle = self.is_idle();
-        let endpoints = self.parts.endpoints.standings();
+        let endpoints = self
+            .parts
+            .endpoints
+            .snapshot()
+            .into_iter()
+            .map(standing_of)
+            .collect();
         let cursor = self.cursor;
         self.parts.chain.update(|s| {
             s.idle = idle;
@@ -133,7 +154,11 @@ impl Follower {
         };
         let wait = self.pace.wait_after(seen, now);
         let failed = matches!(seen, Seen::Failed(_));
-        if idle && !failed { wait.max(IDLE_WAIT) } else { wait }
+        if idle && !failed {
+            wait.max(IDLE_WAIT)
+        } else {
+            wait
+        }
     }
 
     fn note_failure(&mut self, error: &RoundError) -> Seen {
@@ -144,7 +169,9 @@ impl Follower {
             RoundError::Source(SourceError::NotReady { .. } | SourceError::Mismatch { .. }) => {
                 tracing::debug!(%chain, %error, "the node is not ready; asking again");
             }
-            _ => tracing::warn!(%chain, error = %describe(error), "following is interrupted; trying again"),
+            _ => {
+                tracing::warn!(%chain, error = %describe(error), "following is interrupted; trying again")
+            }
         }
         let stay_away = match error {
             RoundError::Source(error) => error.retry_after(),
@@ -213,7 +240,12 @@ impl Follower {
         Ok(())
     }
 
-    async fn header_at(&self, source: &dyn Source, height: Height, head: &FetchedHeader) -> Result<FetchedHeader, RoundError> {
+    async fn header_at(
+        &self,
+        source: &dyn Source,
+        height: Height,
+        head: &FetchedHeader,
+    ) -> Result<FetchedHeader, RoundError> {
         if height == head.header.height {
             return Ok(*head);
         }
@@ -225,9 +257,16 @@ impl Follower {
     }
 
     /// Takes in every block between the cursor and `head`, in order.
-    async fn walk(&mut self, source: &dyn Source, head: FetchedHeader, shutdown: &watch::Receiver<bool>) -> Result<(), RoundError> {
+    async fn walk(
+        &mut self,
+        source: &dyn Source,
+        head: FetchedHeader,
+        shutdown: &watch::Receiver<bool>,
+    ) -> Result<(), RoundError> {
         while let Some(cursor) = self.cursor.filter(|c| c.tip.height < head.header.height) {
-            match self.walk_branch(source, cursor, &head, shutdown).await? {
+            let (walked, reached) = self.walk_branch(source, cursor, &head, shutdown).await?;
+            self.cursor = Some(reached);
+            match walked {
                 Walked::ToHead | Walked::Interrupted => return Ok(()),
                 Walked::ToFork => self.follow_fork(source, &head).await?,
             }
@@ -235,17 +274,17 @@ impl Follower {
         Ok(())
     }
 
+    /// Takes in the blocks from the cursor on; says how far it came and why it stopped.
     async fn walk_branch(
-        &mut self,
+        &self,
         source: &dyn Source,
         from: Cursor,
         head: &FetchedHeader,
         shutdown: &watch::Receiver<bool>,
-    ) -> Result<Walked, RoundError> {
-        let this = &*self;
+    ) -> Result<(Walked, Cursor), RoundError> {
         let heights = (from.tip.height.0 + 1..=head.header.height.0).map(Height);
         let fetches = heights.map(|height| async move {
-            let header = this.header_at(source, height, head).await?;
+            let header = self.header_at(source, height, head).await?;
             let block = source.block(&header).await?;
             Ok::<Block, RoundError>(block)
         });
@@ -259,20 +298,23 @@ impl Follower {
                 break;
             }
             cursor.tip = block.header;
-            this.take_in(block).await?;
+            self.take_in(block).await?;
             if *shutdown.borrow() {
                 walked = Walked::Interrupted;
                 break;
             }
         }
-        drop(blocks);
-        self.cursor = Some(cursor);
-        Ok(walked)
+        Ok((walked, cursor))
     }
 
     async fn take_in(&self, mut block: Block) -> Result<(), RoundError> {
         let (chain, index) = (self.id(), &self.parts.index);
-        block.transfers.retain(|t| index.is_watched(&Watched { chain, address: t.to }));
+        block.transfers.retain(|t| {
+            index.is_watched(&Watched {
+                chain,
+                address: t.to,
+            })
+        });
         let header = block.header;
         let write = self.parts.ledger.extend(chain, block).await?;
         self.finish_work(&write).await?;
@@ -288,13 +330,23 @@ impl Follower {
     async fn finish_work(&self, write: &Arc<Write>) -> Result<(), RoundError> {
         let mut unfinished = write.changes.unfinished;
         while unfinished == Unfinished::Yes {
-            unfinished = self.parts.ledger.catch_up(self.id()).await?.changes.unfinished;
+            unfinished = self
+                .parts
+                .ledger
+                .catch_up(self.id())
+                .await?
+                .changes
+                .unfinished;
         }
         Ok(())
     }
 
     /// Goes down from the tip to the block that the node's branch shares with ours, and takes back all above it.
-    async fn follow_fork(&mut self, source: &dyn Source, head: &FetchedHeader) -> Result<(), RoundError> {
+    async fn follow_fork(
+        &mut self,
+        source: &dyn Source,
+        head: &FetchedHeader,
+    ) -> Result<(), RoundError> {
         let Some(cursor) = self.cursor else {
             return Ok(());
         };
@@ -329,7 +381,9 @@ impl Follower {
             return Ok(());
         };
         let waiting = self.parts.index.confirming_on(self.id());
-        let someone = waiting.iter().any(|(_, c)| matches!(c.awaits, Awaits::Final(_)));
+        let someone = waiting
+            .iter()
+            .any(|(_, c)| matches!(c.awaits, Awaits::Final(_)));
         if !someone || self.asked_final_at == cursor.tip.height {
             return Ok(());
         }
@@ -338,7 +392,12 @@ impl Follower {
         self.take_final(source, cursor, finalized.header).await
     }
 
-    async fn take_final(&mut self, source: &dyn Source, cursor: Cursor, header: BlockHeader) -> Result<(), RoundError> {
+    async fn take_final(
+        &mut self,
+        source: &dyn Source,
+        cursor: Cursor,
+        header: BlockHeader,
+    ) -> Result<(), RoundError> {
         let news = header.height > cursor.final_height && header.height <= cursor.tip.height;
         if !news {
             return Ok(());
@@ -353,7 +412,10 @@ impl Follower {
         }
         let write = self.parts.ledger.finalize(self.id(), header).await?;
         self.finish_work(&write).await?;
-        self.cursor = Some(Cursor { final_height: header.height, ..cursor });
+        self.cursor = Some(Cursor {
+            final_height: header.height,
+            ..cursor
+        });
         Ok(())
     }
 
@@ -363,7 +425,9 @@ impl Follower {
                 Finality::Final => self.parts.chain.spec.usual_final_depth,
                 Finality::Depth(n) => n,
             };
-            self.parts.progress.progress(id, depth(confirming.height, tip), required);
+            self.parts
+                .progress
+                .progress(id, depth(confirming.height, tip), required);
         }
     }
 }
@@ -372,4 +436,15 @@ enum Walked {
     ToHead,
     ToFork,
     Interrupted,
+}
+
+fn standing_of(stats: EndpointStats) -> EndpointStanding {
+    EndpointStanding {
+        name: stats.name,
+        healthy: stats.healthy,
+        requests_today: stats.requests_today,
+        requests_left_today: stats.requests_left_today,
+        suspended_until: stats.suspended_until,
+        last_error: stats.last_error,
+    }
 }

@@ -39,7 +39,8 @@ pub struct Pace {
 
 impl Pace {
     pub fn new(slot_ms: u64, least_wait: Option<Duration>) -> Self {
-        let least_wait_ms = least_wait.map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
+        let least_wait_ms =
+            least_wait.map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
         Self {
             slot_ms: slot_ms.max(1),
             least_wait_ms,
@@ -138,7 +139,9 @@ mod tests {
     #[test]
     fn a_stalled_chain_is_not_hammered() {
         let mut pace = Pace::new(3000, None);
-        let total: u64 = (0..40).map(|_| ms(pace.wait_after(Seen::SameHead, UnixMs(0)))).sum();
+        let total: u64 = (0..40)
+            .map(|_| ms(pace.wait_after(Seen::SameHead, UnixMs(0))))
+            .sum();
         assert!(total > 30 * 3000);
     }
 
@@ -152,6 +155,9 @@ mod tests {
             pace.wait_after(Seen::Failed(None), UnixMs(0));
         }
         assert_eq!(ms(pace.wait_after(Seen::Failed(None), UnixMs(0))), 10_000);
-        assert_eq!(ms(pace.wait_after(Seen::NewHead(UnixMs(0)), UnixMs(0))), 5_000);
+        assert_eq!(
+            ms(pace.wait_after(Seen::NewHead(UnixMs(0)), UnixMs(0))),
+            5_000
+        );
     }
 }

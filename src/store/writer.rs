@@ -345,11 +345,16 @@ impl Apply<'_, '_> {
         self.delivery(before.as_ref(), Some(&update.after))?;
         // What waits behind this one in its lane moves with it.
         let at = match update.after.state {
-            DeliveryState::Due(at) | DeliveryState::Delivered(at) | DeliveryState::Exhausted(at) => at,
+            DeliveryState::Due(at)
+            | DeliveryState::Delivered(at)
+            | DeliveryState::Exhausted(at) => at,
         };
         for follower in self.lane(update.after.payment, update.after.id.endpoint)? {
             if follower.id > update.after.id {
-                let moved = Delivery { state: DeliveryState::Due(at), ..follower.clone() };
+                let moved = Delivery {
+                    state: DeliveryState::Due(at),
+                    ..follower.clone()
+                };
                 self.delivery(Some(&follower), Some(&moved))?;
             }
         }
@@ -357,13 +362,22 @@ impl Apply<'_, '_> {
     }
 
     /// The deliveries still owed to one endpoint for one payment, oldest first.
-    fn lane(&self, payment: Option<PaymentId>, endpoint: EndpointId) -> Result<Vec<Delivery>, StoreError> {
+    fn lane(
+        &self,
+        payment: Option<PaymentId>,
+        endpoint: EndpointId,
+    ) -> Result<Vec<Delivery>, StoreError> {
         let Some(payment) = payment else {
             return Ok(Vec::new());
         };
         let prefix = tables::payment(payment);
         let mut owed = Vec::new();
-        for key in keys(&self.tables.payment_events, &prefix, &tables::after_prefix(&prefix), usize::MAX)? {
+        for key in keys(
+            &self.tables.payment_events,
+            &prefix,
+            &tables::after_prefix(&prefix),
+            usize::MAX,
+        )? {
             let Some(sequence) = key.get(16..).and_then(tables::sequence_from) else {
                 continue;
             };
@@ -375,7 +389,12 @@ impl Apply<'_, '_> {
     }
 
     /// A new delivery is due at `at`, but never before one that its endpoint must hear first.
-    fn lane_due(&self, payment: Option<PaymentId>, endpoint: EndpointId, at: UnixMs) -> Result<UnixMs, StoreError> {
+    fn lane_due(
+        &self,
+        payment: Option<PaymentId>,
+        endpoint: EndpointId,
+        at: UnixMs,
+    ) -> Result<UnixMs, StoreError> {
         let ahead = self.lane(payment, endpoint)?;
         let last = ahead.iter().filter_map(|d| match d.state {
             DeliveryState::Due(at) => Some(at),
