@@ -17,7 +17,8 @@ use crate::domain::ledger::{self, AmountPolicy, Refusal, Watching};
 use crate::domain::payment::Payment;
 use crate::index::Index;
 use crate::store::{
-    CommitError, DeliveryUpdate, EventRow, NewEvent, Observer, Plan, Store, StoreError, Write,
+    CommitError, DeliveryUpdate, EventRow, NewEvent, Observer, Plan, Prune, Store, StoreError,
+    Write,
 };
 
 /// Randomness, passed in.
@@ -122,6 +123,18 @@ impl Ledger {
 
     pub async fn remove_old(&self, before: UnixMs) -> Result<Arc<Write>, CommitError> {
         self.decide(move |view, _| ledger::remove_old(view, before))
+            .await
+    }
+
+    /// Removes old events and what hangs on them.
+    pub async fn prune(&self, prune: Prune) -> Result<Arc<Write>, CommitError> {
+        self.store
+            .commit(Box::new(move |_| {
+                Ok(Write {
+                    prune: Some(prune),
+                    ..Write::default()
+                })
+            }))
             .await
     }
 

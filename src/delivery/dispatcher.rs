@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::callback_url::{CallbackPolicy, CallbackUrl};
@@ -20,6 +20,7 @@ use crate::domain::delivery::{Attempt, Delivery, DeliveryState};
 use crate::domain::ids::{EndpointId, PaymentId, UnixMs};
 use crate::domain::retry::{Jitter, NextAttempt, next_attempt};
 use crate::ledger_task::{Entropy, Ledger};
+use crate::shutdown::{self, Shutdown};
 use crate::store::{CommitError, DeliveryUpdate, EventRow, Store, describe};
 
 /// Attempts under way at once, over all endpoints.
@@ -85,7 +86,7 @@ impl InFlight {
 }
 
 /// Sends what falls due until `shutdown` turns true, then gives what is under way `drain` to finish.
-pub async fn run(parts: Parts, mut shutdown: watch::Receiver<bool>, drain: Duration) {
+pub async fn run(parts: Parts, mut shutdown: Shutdown, drain: Duration) {
     let parts = Arc::new(parts);
     let mut in_flight = InFlight::default();
     let mut tasks: JoinSet<Lane> = JoinSet::new();
@@ -95,7 +96,7 @@ pub async fn run(parts: Parts, mut shutdown: watch::Receiver<bool>, drain: Durat
             () = tokio::time::sleep(wait) => {}
             () = parts.due.notified() => {}
             Some(done) = tasks.join_next() => finish(&mut in_flight, done),
-            _ = shutdown.wait_for(|down| *down) => break,
+            () = shutdown::requested(&mut shutdown) => break,
         }
         while let Some(done) = tasks.try_join_next() {
             finish(&mut in_flight, done);

@@ -22,6 +22,7 @@ use crate::domain::ledger::{Refusal, Watching};
 use crate::domain::payment::{Awaits, Finality, depth};
 use crate::index::Index;
 use crate::ledger_task::Ledger;
+use crate::shutdown::{self, Shutdown};
 use crate::source::endpoints::{EndpointStats, Endpoints};
 use crate::source::{FetchedHeader, Source, SourceError};
 use crate::store::{CommitError, Store, StoreError, Write, describe};
@@ -91,11 +92,7 @@ impl Follower {
     }
 
     /// Follows the chain until `shutdown` turns true; `watch_changed` wakes it when a payment is created.
-    pub async fn run(
-        mut self,
-        mut watch_changed: watch::Receiver<()>,
-        mut shutdown: watch::Receiver<bool>,
-    ) {
+    pub async fn run(mut self, mut watch_changed: watch::Receiver<()>, mut shutdown: Shutdown) {
         loop {
             watch_changed.mark_unchanged();
             let wait = self.round_and_wait(&shutdown).await;
@@ -104,7 +101,7 @@ impl Follower {
                 () = tokio::time::sleep(wait) => {}
                 // Only an idle follower has reason to look sooner.
                 Ok(()) = watch_changed.changed(), if idle => {}
-                _ = shutdown.wait_for(|down| *down) => return,
+                () = shutdown::requested(&mut shutdown) => return,
             }
         }
     }
@@ -119,7 +116,7 @@ impl Follower {
     }
 
     /// One round, its outcome on record, and how long to wait before the next.
-    pub async fn round_and_wait(&mut self, shutdown: &watch::Receiver<bool>) -> Duration {
+    pub async fn round_and_wait(&mut self, shutdown: &Shutdown) -> Duration {
         let outcome = self.round(shutdown).await;
         let now = self.parts.clock.now();
         let idle = self.is_idle();
@@ -181,7 +178,7 @@ impl Follower {
     }
 
     /// Brings the cursor up to the node's head, then asks what is final where someone waits for it.
-    pub async fn round(&mut self, shutdown: &watch::Receiver<bool>) -> Result<Seen, RoundError> {
+    pub async fn round(&mut self, shutdown: &Shutdown) -> Result<Seen, RoundError> {
         let source = self.parts.endpoints.pick();
         let head = source.head().await?;
         let seen = self.note_head(&head.header);
@@ -261,7 +258,7 @@ impl Follower {
         &mut self,
         source: &dyn Source,
         head: FetchedHeader,
-        shutdown: &watch::Receiver<bool>,
+        shutdown: &Shutdown,
     ) -> Result<(), RoundError> {
         while let Some(cursor) = self.cursor.filter(|c| c.tip.height < head.header.height) {
             let (walked, reached) = self.walk_branch(source, cursor, &head, shutdown).await?;
@@ -280,7 +277,7 @@ impl Follower {
         source: &dyn Source,
         from: Cursor,
         head: &FetchedHeader,
-        shutdown: &watch::Receiver<bool>,
+        shutdown: &Shutdown,
     ) -> Result<(Walked, Cursor), RoundError> {
         let heights = (from.tip.height.0 + 1..=head.header.height.0).map(Height);
         let fetches = heights.map(|height| async move {
