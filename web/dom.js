@@ -43,7 +43,8 @@ export function span(seconds) {
   const s = Math.max(0, Math.round(seconds));
   if (s < 90) return `${s} s`;
   if (s < 5400) return `${Math.round(s / 60)} min`;
-  if (s < 172_800) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
+  const minutes = Math.floor((s % 3600) / 60);
+  if (s < 172_800) return `${Math.floor(s / 3600)} h${minutes ? ` ${minutes} min` : ""}`;
   return `${Math.floor(s / 86_400)} days`;
 }
 
@@ -81,8 +82,9 @@ function copyBySelection(text) {
   return done;
 }
 
-/** A row that opens to show the JSON behind it. */
-export function jsonRow(attributes, summary, data) {
+/** A row that opens to show the JSON (or the text) behind it. */
+export function jsonRow(attributes, summary, at, data) {
   const raw = typeof data === "string" ? data : JSON.stringify(data, null, 2);
-  return el("li", attributes, el("details", {}, el("summary", {}, ...summary), el("pre", {}, raw)));
+  const line = el("summary", {}, el("span", { class: "row" }, ...summary), at);
+  return el("li", attributes, el("details", {}, line, el("pre", {}, raw)));
 }

@@ -27,19 +27,24 @@ openFromAddress();
 
 function openFromAddress() {
   const id = location.hash.slice(1);
-  if (id === current?.id) return;
+  if (id !== current?.id) open(id);
+}
+
+/** `known` is the payment itself, where it was just created. */
+function open(id, known = null) {
   current?.live?.close();
   current = null;
   view.clear();
   $("payment").hidden = true;
   showBlank(...BLANK);
-  if (PAYMENT_ID.test(id)) watch(id);
+  if (PAYMENT_ID.test(id)) watch(id, known);
 }
 
-async function watch(id) {
+async function watch(id, known) {
   const mine = (current = { id, live: null, payment: null, loading: false, again: false });
   try {
-    await reload(mine);
+    if (known) accept(mine, known);
+    else await reload(mine);
     if (mine !== current) return;
     loadQr(mine);
     await loadEvents(mine);
@@ -165,10 +170,9 @@ async function create(submit) {
     const payment = await api.createPayment(fields);
     if (payment.client_token) api.keepClientToken(payment.payment_id, payment.client_token);
     prefill();
+    open(payment.payment_id, payment);
     location.hash = payment.payment_id;
-    openFromAddress();
-    $("payment-title").focus({ preventScroll: true });
-    $("payment").scrollIntoView({ block: "nearest" });
+    bringToPayment();
     overview.refresh();
   } catch (error) {
     if (error.status === 401) askForKey();
@@ -176,6 +180,12 @@ async function create(submit) {
   } finally {
     $("create-button").disabled = false;
   }
+}
+
+function bringToPayment() {
+  const title = $("payment-title");
+  title.focus({ preventScroll: true });
+  if (title.getBoundingClientRect().bottom > innerHeight * 0.6) $("payment").scrollIntoView();
 }
 
 function showFormError(form, error) {

@@ -63,6 +63,7 @@ function drawNumbers(stats) {
     tile("Completed", count(stats.completed_payments)),
     tile("All payments", count(stats.total_payments)),
     tile("Open sockets", count(stats.sockets)),
+    tile("Uptime", Number.isFinite(stats.uptime_seconds) ? span(stats.uptime_seconds) : "–"),
     tile("Webhooks due", count(stats.deliveries_due), stats.deliveries_failed ? `${count(stats.deliveries_failed)} failed` : "", "bad"),
     ...(stats.chains ?? []).map(chainTile),
   ];
@@ -74,7 +75,9 @@ function drawNumbers(stats) {
 function chainTile({ name, head, final, lag_seconds: lag, last_error: error }) {
   const behind = Number.isFinite(head) && Number.isFinite(final) ? `final ${count(head - final)} behind` : "";
   const late = Number.isFinite(lag) ? `${span(lag)} old` : "";
-  return tile(`${name} head`, count(head), error || [behind, late].filter(Boolean).join(" · "), error ? "bad" : "");
+  const node = tile(`${name} head`, count(head), error || [behind, late].filter(Boolean).join(" · "), error ? "bad" : "");
+  node.className = "chain";
+  return node;
 }
 
 function tile(name, value, note = "", tone = "") {
@@ -92,15 +95,15 @@ function deliveryRow(row) {
   const outcome = [
     row.last_status ? `HTTP ${row.last_status}` : row.last_error,
     Number.isFinite(row.latency_ms) ? `${row.latency_ms} ms` : "",
-    row.attempts > 1 || row.state !== "delivered" ? `${row.attempts} ${row.attempts === 1 ? "try" : "tries"}` : "",
+    row.attempts === 0 ? "not tried yet" : row.attempts > 1 ? `${row.attempts} tries` : "",
+    hostOf(row.url),
   ].filter(Boolean).join(" · ");
   const summary = [
     el("span", { class: "what" }, row.type),
     el("span", { class: `badge ${row.state}` }, row.state),
     el("span", { class: "detail" }, outcome, waits ? " · next " : null, waits ? time(row.next_attempt_at) : null),
-    time(row.created_at),
   ];
-  return jsonRow({ "data-id": `${row.id} ${row.state} ${row.attempts}`, "data-payment": row.payment_id, "data-state": row.state }, summary, row);
+  return jsonRow({ "data-id": `${row.id} ${row.state} ${row.attempts}`, "data-payment": row.payment_id, "data-state": row.state }, summary, time(row.created_at), row);
 }
 
 function drawReceived(rows) {
@@ -116,10 +119,15 @@ function receivedRow(row) {
   const summary = [
     el("span", { class: "what" }, body.type ?? "a request"),
     el("span", { class: "detail" }, short(row.webhook_id ?? "", 12, 6)),
-    time(row.received_at),
   ];
   const raw = `webhook-id: ${row.webhook_id}\nwebhook-timestamp: ${row.webhook_timestamp}\nwebhook-signature: ${row.webhook_signature}\n\n${text}`;
-  return jsonRow({ "data-id": `${row.webhook_id} ${row.webhook_timestamp}`, "data-payment": body.payment_id }, summary, raw);
+  return jsonRow({ "data-id": `${row.webhook_id} ${row.webhook_timestamp}`, "data-payment": body.payment_id }, summary, time(row.received_at), raw);
+}
+
+/** Where a webhook went, unless it went to this same hub. */
+function hostOf(url) {
+  const host = URL.canParse(url) ? new URL(url).host : "";
+  return host === location.host ? "" : host;
 }
 
 function parse(text) {
@@ -130,10 +138,10 @@ function parse(text) {
   }
 }
 
-/** Replaces a list but keeps the rows that did not change, with their focus and whether they are open. */
+/** Brings a list up to date without touching the rows that did not change: they keep their focus and stay open. */
 function keepRows(list, fresh) {
   const old = new Map([...list.children].map((row) => [row.dataset.id, row]));
   const rows = fresh.map((row) => old.get(row.dataset.id) ?? row);
-  const same = rows.length === list.children.length && rows.every((row, i) => row === list.children[i]);
-  if (!same) list.replaceChildren(...rows);
+  for (const row of old.values()) if (!rows.includes(row)) row.remove();
+  rows.forEach((row, i) => row === list.children[i] || list.insertBefore(row, list.children[i] ?? null));
 }

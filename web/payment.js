@@ -56,10 +56,9 @@ export class PaymentView {
     const summary = [
       el("span", { class: "what" }, event.type),
       el("span", { class: "detail" }, sentence(event)),
-      source === "socket" ? el("span", { class: "badge live" }, "live") : null,
-      time(event.timestamp),
+      source === "socket" ? el("span", { class: "badge live", title: "came over the socket" }, "live") : null,
     ];
-    const row = jsonRow({ "data-seq": event.sequence, "data-type": event.type, "data-source": source }, summary.filter(Boolean), event);
+    const row = jsonRow({ "data-seq": event.sequence, "data-type": event.type, "data-source": source }, summary.filter(Boolean), time(event.timestamp), event);
     const older = [...$("events").children].find((other) => Number(other.dataset.seq) < event.sequence);
     $("events").insertBefore(row, older ?? null);
   }
@@ -142,14 +141,14 @@ function facts(payment) {
 
 /** Waiting, seen, confirming, completed: each step done, current, to do, or where it stopped. */
 function steps(payment, confirmations, required) {
-  const reached = { pending: 0, confirming: 2, completed: 4 }[payment.status] ?? (payment.transfers?.length ? 2 : 1);
+  const reached = { pending: 0, confirming: 2, completed: 4 }[payment.status] ?? (receivedAmount(payment) ? 2 : 1);
   const ended = ENDED[payment.status];
-  const block = payment.transfers?.find((t) => t.block_number)?.block_number;
+  const block = payment.transfers?.find((t) => t.transaction_hash === payment.transaction_hash)?.block_number;
   const made = moment(payment.created_at);
   const steps = [
     ["Waiting", Number.isNaN(made.getTime()) ? "" : time(payment.created_at)],
     ["Seen in a block", reached >= 2 && block ? `block ${count(block)}` : ""],
-    ["Confirmed", payment.status === "confirming" ? (required ? `${confirmations} of ${required}` : String(confirmations)) : ""],
+    ["Confirmed", confirmationNote(payment.status, confirmations, required)],
     [ended ?? "Completed", payment.completed_at && payment.status === "completed" ? time(payment.completed_at) : ""],
   ];
   return steps.map(([name, note], i) => {
@@ -161,6 +160,11 @@ function steps(payment, confirmations, required) {
       el("span", { class: "name" }, el("span", { class: "hidden" }, told), name),
       el("span", { class: "note" }, note));
   });
+}
+
+function confirmationNote(status, confirmations, required) {
+  if (status === "confirming") return required ? `${confirmations} of ${required}` : String(confirmations);
+  return status === "completed" && confirmations > 0 ? `${confirmations} blocks` : "";
 }
 
 function statusSentence(payment) {
