@@ -53,7 +53,7 @@ export class Live {
       const channel = this.#channel;
       this.#send({ id: SUBSCRIBE_ID, subscribe: this.#since ? { channel, since: this.#since } : { channel } });
     };
-    socket.onmessage = ({ data }) => this.#receive(data);
+    socket.onmessage = ({ data }) => socket === this.#socket && this.#receive(data);
     socket.onclose = ({ code, reason }) => this.#lost(socket, code, reason);
   }
 
@@ -126,6 +126,7 @@ export class Live {
     clearTimeout(this.#silenceTimer);
     removeEventListener("online", this.#retryNow);
     this.#socket?.close();
+    this.#socket = null;
     this.#on.state("ended", reason);
   }
 
