@@ -1,3 +1,5 @@
+//! Answers recorded from nodes, and broken ones, against the parser.
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
