@@ -1,4 +1,6 @@
 //! paybell: tells a merchant the moment a USDT payment arrives.
 
 pub mod clock;
+pub mod config;
 pub mod domain;
+pub mod logging;
