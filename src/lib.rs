@@ -33,7 +33,9 @@
 
 pub mod api;
 pub mod chains;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod delivery;
 pub mod domain;
 pub mod entropy;
@@ -41,6 +43,7 @@ pub mod follower;
 pub mod index;
 pub mod janitor;
 pub mod ledger_task;
+pub mod logging;
 pub mod server;
 pub mod shutdown;
 pub mod source;
