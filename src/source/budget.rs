@@ -140,7 +140,8 @@ impl Budget {
     /// The node asked for less; returns the pause that now holds. `told` is its own word.
     pub fn throttled(&self, now: UnixMs, told: Option<Duration>) -> Duration {
         let mut state = self.state_at(now);
-        let pause_ms = match told {
+        // "Retry after 0" is no pause: asking on at full speed would throttle us for good.
+        let pause_ms = match told.filter(|told| !told.is_zero()) {
             Some(told) => u64::try_from(told.as_millis()).unwrap_or(u64::MAX),
             None => {
                 let doublings = state.throttled_in_a_row.min(16);
@@ -155,6 +156,7 @@ impl Budget {
     pub fn suspended(&self, now: UnixMs, told: Duration) -> Duration {
         let mut state = self.state_at(now);
         let pause_ms = u64::try_from(told.as_millis()).unwrap_or(u64::MAX);
+        let pause_ms = pause_ms.max(DEFAULT_PAUSE_MS);
         pause(&mut state, now, pause_ms, "the node suspended us")
     }
 
@@ -346,6 +348,15 @@ mod tests {
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
         budget.answered();
         assert_eq!(budget.throttled(now, None).as_secs(), 1);
+    }
+
+    #[test]
+    fn a_pause_of_nothing_is_a_pause_all_the_same() {
+        assert_eq!(
+            budget(0, 0).throttled(NOON, Some(Duration::ZERO)).as_secs(),
+            1
+        );
+        assert_eq!(budget(0, 0).suspended(NOON, Duration::ZERO).as_secs(), 1);
     }
 
     #[test]

@@ -139,12 +139,12 @@ impl SourceError {
     }
 
     /// The node answered as one that does not offer this path: a missing or disabled API
-    /// (404, 405), or the plain text by which a lite node refuses (status 200, not JSON).
+    /// (404, 405, 501), or the plain text by which a lite node refuses (status 200, not JSON).
     pub(super) const fn means_path_is_missing(&self) -> bool {
         matches!(
             self,
             Self::Status {
-                code: 404 | 405,
+                code: 404 | 405 | 501,
                 ..
             } | Self::NotJson { .. }
         )

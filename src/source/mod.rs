@@ -10,7 +10,9 @@ pub mod error;
 mod health;
 pub mod http;
 pub mod tron;
-pub mod tron_log;
+mod tron_infos;
+mod tron_json;
+mod tron_log;
 pub mod tron_wire;
 
 use crate::domain::chain::{Block, BlockHeader};

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 
 use super::error::excerpt;
-use super::tron_wire::{Text, WireError, WireLog, not_hex32};
+use super::tron_json::{Text, WireError, not_hex32, read_hex, read_word};
 use crate::domain::address::{ADDRESS_BYTES, Address, TRON_TEXT_CHARS};
 use crate::domain::amount::Amount;
 use crate::domain::chain::Transfer;
@@ -106,6 +106,16 @@ impl ContractLogs {
         let amount = to_amount(&value);
         Ok((!amount.is_zero()).then_some(Event { from, to, amount }))
     }
+}
+
+#[derive(Deserialize)]
+pub(super) struct WireLog<'a> {
+    #[serde(borrow, default)]
+    pub address: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub topics: Option<Topics<'a>>,
+    #[serde(borrow, default)]
+    pub data: Option<Text<'a>>,
 }
 
 struct Event {
@@ -215,15 +225,7 @@ pub fn read_address(text: &str) -> Option<Address> {
             .strip_prefix("41")
             .filter(|rest| rest.len() == ADDRESS_DIGITS)?,
     };
-    let mut bytes = [0; ADDRESS_BYTES];
-    hex::decode_to_slice(digits, &mut bytes).ok()?;
-    Some(Address::from_bytes(bytes))
-}
-
-fn read_word(text: &str) -> Option<[u8; 32]> {
-    let mut word = [0; 32];
-    hex::decode_to_slice(text.strip_prefix("0x").unwrap_or(text), &mut word).ok()?;
-    Some(word)
+    read_hex(digits).map(Address::from_bytes)
 }
 
 /// The account in a topic's last 20 bytes; compilers of TRON's early days left a `41` before it.

@@ -4,7 +4,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::domain::address::Address;
 use crate::domain::amount::Amount;
+use crate::domain::chain::Transfer;
 use crate::source::tron_log::read_address;
 
 const HEADER: &[u8] = include_bytes!("../fixtures/header.json");
@@ -330,17 +332,6 @@ fn values_beyond_128_bits_match_nothing_and_events_of_another_shape_are_left_out
     for count in [0, 1, 2, 4, 5, 9] {
         assert_eq!(infos(&with_topics(count)).expect("sound").len(), 3);
     }
-}
-
-#[test]
-fn strings_are_borrowed_from_the_body() {
-    let read: Vec<WireInfo<'_>> = from_json(INFOS).expect("sound");
-    let log = &read[1].log.as_ref().expect("logs")[0];
-    let topics = log.topics.as_ref().expect("topics");
-    for text in [&read[1].id, &log.address, &log.data] {
-        assert!(matches!(text, Some(Text(Cow::Borrowed(_)))));
-    }
-    assert!(matches!(topics.texts[2], Text(Cow::Borrowed(_))));
 }
 
 #[test]
