@@ -45,6 +45,16 @@ impl Config {
     }
 }
 
+impl Config {
+    /// The defaults, overridden by variables only: what needs no file does not look for one.
+    ///
+    /// # Errors
+    /// Every mistake of the environment at once.
+    pub fn of_environment(environment: &Environment) -> Result<Loaded, ConfigErrors> {
+        check(Tree::Section(Vec::new()), Origin::Defaults, Checker::new(environment))
+    }
+}
+
 pub(super) fn load_in(
     directory: &Path,
     path: Option<&Path>,
@@ -58,6 +68,10 @@ pub(super) fn load_in(
         Ok(None) => {}
         Err(mistake) => checker.mistakes.push(mistake),
     }
+    check(tree, origin, checker)
+}
+
+fn check(tree: Tree, origin: Origin, mut checker: Checker<'_>) -> Result<Loaded, ConfigErrors> {
     let file_is_known = checker.mistakes.is_empty();
     let config = read_config(&tree, &mut checker);
     if file_is_known {
