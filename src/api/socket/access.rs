@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::protocol::{ErrorCode, Refusal};
+use super::replies::{ErrorCode, Refusal};
 use crate::api::token::{ClientTokens, TokenError};
 use crate::domain::ids::{PaymentId, UnixMs};
 use crate::store::{EventScope, StoreError};

@@ -9,7 +9,8 @@ use crate::domain::ids::Sequence;
 use crate::store::{EventScope, StoreError};
 
 use super::SocketContext;
-use super::protocol::{ErrorCode, Refusal, Since, Start};
+use super::commands::Since;
+use super::replies::{ErrorCode, Refusal, Start};
 
 /// The start of a channel, and the number of the newest event that it accounts for.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Error};
 
 use super::limits::SocketLimits;
-use super::protocol::CloseCode;
+use super::replies::CloseCode;
 
 /// tungstenite's own defaults are 128 KiB each.
 const BUFFER_BYTES: usize = 4 * 1024;

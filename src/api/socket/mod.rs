@@ -5,13 +5,14 @@
 //! the upgrade.
 
 pub mod access;
+mod commands;
 mod handshake;
 mod heartbeat;
 mod history;
 mod limits;
 mod line;
 mod pace;
-mod protocol;
+mod replies;
 mod session;
 #[cfg(test)]
 mod tests;

@@ -12,13 +12,12 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::SocketContext;
 use super::access::{self, Grant};
+use super::commands::{self, Command, CommandId, Inbound, Since, Violation};
 use super::heartbeat::{Beat, Heartbeat};
 use super::history;
 use super::line::{Line, LineError, Received};
 use super::pace::{Pace, PaceVerdict};
-use super::protocol::{
-    self, CloseCode, Command, CommandId, ErrorCode, Inbound, PING, Refusal, Since, Violation,
-};
+use super::replies::{self, CloseCode, ErrorCode, PING, Refusal};
 use crate::domain::ids::Sequence;
 use crate::hub::{Hub, Next, Outbox, Push, Subscription};
 use crate::store::EventScope;
@@ -145,13 +144,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             return Err(Ending::Close(CloseCode::OverRate, "too many frames"));
         }
         let Some(text) = text else { return Ok(()) };
-        match protocol::parse(&text)? {
+        match commands::parse(&text)? {
             Inbound::Pong => {
                 self.heart.pong();
                 Ok(())
             }
             Inbound::Command(id, command) => self.obey(&id, command).await,
-            Inbound::Refused(id, refusal) => self.send(protocol::refused(&id, &refusal)).await,
+            Inbound::Refused(id, refusal) => self.send(replies::refused(&id, &refusal)).await,
         }
     }
 
@@ -160,11 +159,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             (Command::Connect { token }, None) => self.connect(id, token).await,
             (Command::Connect { .. }, Some(_)) => {
                 let refusal = Refusal::new(ErrorCode::BadRequest, "already connected");
-                self.send(protocol::refused(id, &refusal)).await
+                self.send(replies::refused(id, &refusal)).await
             }
             (_, None) => {
                 let refusal = Refusal::new(ErrorCode::Unauthorized, "connect comes first");
-                self.send(protocol::refused(id, &refusal)).await?;
+                self.send(replies::refused(id, &refusal)).await?;
                 Err(Ending::Close(CloseCode::BadToken, "connect comes first"))
             }
             (Command::Subscribe { channel, since }, Some(grant)) => {
@@ -190,10 +189,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 self.grant = Some(grant);
                 self.heart.connected(Instant::now());
                 let ping = context.limits.ping_every.as_secs().max(1);
-                self.send(protocol::connected(id, ping)).await
+                self.send(replies::connected(id, ping)).await
             }
             Err(refusal) => {
-                self.send(protocol::refused(id, &refusal)).await?;
+                self.send(replies::refused(id, &refusal)).await?;
                 match refusal.code {
                     ErrorCode::Unauthorized => Err(Ending::Close(CloseCode::BadToken, "bad token")),
                     _ => Ok(()),
@@ -212,7 +211,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         match self.try_subscribe(id, grant, channel, since).await {
             Ok(reply) => self.send(reply).await,
             Err(refusal) => {
-                self.send(protocol::refused(id, &refusal)).await?;
+                self.send(replies::refused(id, &refusal)).await?;
                 self.count_refusal(refusal.code)
             }
         }
@@ -235,7 +234,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             _subscription: subscription,
         });
         let epoch = &self.context.store.identity().epoch;
-        Ok(protocol::subscribed(
+        Ok(replies::subscribed(
             id,
             epoch,
             history.newest,
@@ -279,10 +278,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     async fn unsubscribe(&mut self, id: &CommandId, scope: EventScope) -> Result<(), Ending> {
         let Some(at) = self.channels.iter().position(|c| c.scope == scope) else {
             let refusal = Refusal::new(ErrorCode::NotFound, "not subscribed to that channel");
-            return self.send(protocol::refused(id, &refusal)).await;
+            return self.send(replies::refused(id, &refusal)).await;
         };
         self.channels.swap_remove(at);
-        self.send(protocol::unsubscribed(id)).await
+        self.send(replies::unsubscribed(id)).await
     }
 
     fn channel(&self, scope: EventScope) -> Option<&Channel> {

@@ -61,12 +61,15 @@ async fn sockets_beyond_the_limit_are_told_to_come_back() {
 #[tokio::test]
 async fn a_socket_that_goes_leaves_nothing_behind() {
     let it = Harness::open().await;
+    let holders_of_the_hub = Arc::strong_count(&it.hub);
     let mut client = it.connected(None).await;
     client.subscribe(&channel(1)).await;
+    assert_eq!(Arc::strong_count(&it.hub), holders_of_the_hub + 1);
     assert_eq!(it.sockets.load(Ordering::SeqCst), 1);
     client.socket.close(None).await.unwrap();
     assert_eq!(client.end().await.code, None);
     it.until_sockets_are(0).await;
+    assert_eq!(Arc::strong_count(&it.hub), holders_of_the_hub);
 }
 
 #[tokio::test]
@@ -280,14 +283,12 @@ async fn a_client_that_reads_too_late_gets_an_unbroken_beginning_and_4008() {
     let it = Harness::open().await;
     let mut client = it.connected(None).await;
     client.subscribe("payments").await;
-    let probe = it.hub.outbox(Default::default());
     for _ in 0..400 {
         let mut row = it.store.append(Some(payment(1)));
         row.body = format!(r#"{{"filler":"{}"}}"#, "x".repeat(60_000)).into();
         it.hub.publish(&row);
         tokio::time::sleep(ms(1)).await;
     }
-    drop(probe);
     let end = client.end().await;
     assert_eq!(end.code, Some(4008));
     let seqs = end.frames.iter().map(|f| f["push"]["seq"].as_u64());

@@ -27,8 +27,8 @@ use super::{Origins, SocketContext, SocketLimits, route};
 use crate::api::token::ClientTokens;
 use crate::clock::Clock;
 use crate::domain::ids::{PaymentId, UnixMs};
+use crate::hub::Hub;
 use crate::hub::tests::payment;
-use crate::hub::{Hub, Outbox};
 use crate::store::{Store as _, StoreError};
 use store::{EPOCH, MemoryStore};
 

@@ -1,22 +1,18 @@
-//! The socket's language: commands in, replies out, close codes. Pure text in both directions.
+//! What a client says: one text frame, read into a command. Pure.
 //!
-//! Tells a mistake that can be answered (`Refusal`) from one that ends the socket (`Violation`).
+//! Tells a mistake that can be answered (`Refusal`) from one that ends the socket (`Violation`). Refuses to know what
+//! a command does.
 
-use std::borrow::Cow;
-
-use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
+use super::replies::Refusal;
 use crate::domain::ids::{PaymentId, Sequence};
 use crate::store::EventScope;
 
 /// Longest `id` of a command, as it stands in the JSON text.
 const MAX_ID_BYTES: usize = 64;
-
-/// What the server sends to learn whether the client is there, and what the client answers.
-pub const PING: &[u8] = b"{}";
 
 /// A command's `id`, as the client wrote it: a JSON number or string.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,83 +62,6 @@ impl Violation {
         match self {
             Self::NotAnObject => "a frame is one JSON object",
             Self::BadId => "a command has an id, a number or a string, of at most 64 bytes",
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorCode {
-    BadRequest,
-    Unauthorized,
-    Forbidden,
-    NotFound,
-    AlreadySubscribed,
-    Limit,
-    Unavailable,
-}
-
-impl ErrorCode {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::BadRequest => "bad_request",
-            Self::Unauthorized => "unauthorized",
-            Self::Forbidden => "forbidden",
-            Self::NotFound => "not_found",
-            Self::AlreadySubscribed => "already_subscribed",
-            Self::Limit => "limit",
-            Self::Unavailable => "unavailable",
-        }
-    }
-
-    /// The same command may succeed later.
-    const fn is_temporary(self) -> bool {
-        matches!(self, Self::Unavailable)
-    }
-}
-
-/// Why a command was not done. The socket stays open unless its close follows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    pub code: ErrorCode,
-    pub message: Cow<'static, str>,
-}
-
-impl Refusal {
-    pub fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-        }
-    }
-
-    fn bad(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(ErrorCode::BadRequest, message)
-    }
-}
-
-/// Why the server closes. 4000-4499: come back; 4500-4999: do not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CloseCode {
-    ShuttingDown,
-    Slow,
-    /// No pong, or no `connect`, in time.
-    NoAnswer,
-    OverRate,
-    BadToken,
-    BadRequest,
-    Limit,
-}
-
-impl CloseCode {
-    pub const fn number(self) -> u16 {
-        match self {
-            Self::ShuttingDown => 4001,
-            Self::Slow => 4008,
-            Self::NoAnswer => 4012,
-            Self::OverRate => 4013,
-            Self::BadToken => 4500,
-            Self::BadRequest => 4501,
-            Self::Limit => 4504,
         }
     }
 }
@@ -252,6 +171,11 @@ fn channel(name: &str) -> Result<EventScope, Refusal> {
 }
 
 impl CommandId {
+    /// The id as JSON text.
+    pub fn as_json(&self) -> &str {
+        &self.0
+    }
+
     fn read(raw: Option<&RawValue>) -> Result<Self, Violation> {
         let text = raw.ok_or(Violation::BadId)?.get();
         let fits = text.len() <= MAX_ID_BYTES;
@@ -264,71 +188,10 @@ impl CommandId {
     }
 }
 
-/// What a subscriber is given to start from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Start {
-    /// Everything since where it left off.
-    Events(Vec<Bytes>),
-    /// The payment as it stands.
-    Snapshot(Bytes),
-    /// Only what comes.
-    Nothing,
-}
-
-pub fn connected(id: &CommandId, ping_seconds: u64) -> Bytes {
-    Bytes::from(format!(
-        r#"{{"id":{},"connect":{{"ping":{ping_seconds},"version":"v1"}}}}"#,
-        id.0
-    ))
-}
-
-pub fn subscribed(id: &CommandId, epoch: &str, newest: Sequence, start: &Start) -> Bytes {
-    let recovered = matches!(start, Start::Events(_));
-    let mut reply = format!(
-        r#"{{"id":{},"subscribe":{{"epoch":{},"seq":{},"recovered":{recovered}"#,
-        id.0,
-        serde_json::Value::from(epoch),
-        newest.0
-    )
-    .into_bytes();
-    match start {
-        Start::Events(events) => {
-            reply.extend_from_slice(br#","events":["#);
-            for (n, event) in events.iter().enumerate() {
-                if n > 0 {
-                    reply.push(b',');
-                }
-                reply.extend_from_slice(event);
-            }
-            reply.push(b']');
-        }
-        Start::Snapshot(payment) => {
-            reply.extend_from_slice(br#","snapshot":"#);
-            reply.extend_from_slice(payment);
-        }
-        Start::Nothing => {}
-    }
-    reply.extend_from_slice(b"}}");
-    reply.into()
-}
-
-pub fn unsubscribed(id: &CommandId) -> Bytes {
-    Bytes::from(format!(r#"{{"id":{},"unsubscribe":{{}}}}"#, id.0))
-}
-
-pub fn refused(id: &CommandId, refusal: &Refusal) -> Bytes {
-    Bytes::from(format!(
-        r#"{{"id":{},"error":{{"code":"{}","message":{},"temporary":{}}}}}"#,
-        id.0,
-        refusal.code.as_str(),
-        serde_json::Value::from(refusal.message.as_ref()),
-        refusal.code.is_temporary()
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::socket::replies::ErrorCode;
 
     const ID: &str = "0190a3c4-5b6d-7e8f-9a0b-1c2d3e4f5a6b";
 
@@ -428,33 +291,5 @@ mod tests {
         ] {
             assert_eq!(parse(text), Err(Violation::BadId), "{text}");
         }
-    }
-
-    #[test]
-    fn replies_read_as_the_contract_says() {
-        let two = id("2");
-        assert_eq!(
-            connected(&id("1"), 25),
-            r#"{"id":1,"connect":{"ping":25,"version":"v1"}}"#
-        );
-        assert_eq!(
-            subscribed(&two, "e1", Sequence(19), &Start::Snapshot("{}".into())),
-            r#"{"id":2,"subscribe":{"epoch":"e1","seq":19,"recovered":false,"snapshot":{}}}"#
-        );
-        assert_eq!(
-            subscribed(&two, "e1", Sequence(19), &Start::Nothing),
-            r#"{"id":2,"subscribe":{"epoch":"e1","seq":19,"recovered":false}}"#
-        );
-        let events = Start::Events(vec!["{}".into(), "[]".into()]);
-        assert_eq!(
-            subscribed(&two, "e1", Sequence(19), &events),
-            r#"{"id":2,"subscribe":{"epoch":"e1","seq":19,"recovered":true,"events":[{},[]]}}"#
-        );
-        let refusal = Refusal::new(ErrorCode::Forbidden, "not \"yours\"");
-        assert_eq!(
-            refused(&two, &refusal),
-            r#"{"id":2,"error":{"code":"forbidden","message":"not \"yours\"","temporary":false}}"#
-        );
-        assert_eq!(unsubscribed(&two), r#"{"id":2,"unsubscribe":{}}"#);
     }
 }
