@@ -40,6 +40,7 @@ pub mod delivery;
 pub mod domain;
 pub mod entropy;
 pub mod follower;
+pub mod hub;
 pub mod index;
 pub mod janitor;
 pub mod ledger_task;

@@ -1,5 +1,6 @@
 //! Floor 5, the API: HTTP and sockets in, JSON out. Refuses to decide anything about payments.
 
+pub mod socket;
 pub mod token;
 
 use std::sync::Arc;
