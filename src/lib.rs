@@ -32,6 +32,7 @@
 //! 9. One chain's, one endpoint's or one socket's trouble never slows another.
 
 pub mod api;
+pub mod app;
 pub mod chains;
 pub mod cli;
 pub mod clock;
@@ -45,6 +46,7 @@ pub mod index;
 pub mod janitor;
 pub mod ledger_task;
 pub mod logging;
+pub mod sandbox;
 pub mod server;
 pub mod shutdown;
 pub mod source;

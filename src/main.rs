@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use paybell::app;
-use paybell::cli::{Cli, Command, ConfigArgs};
-use paybell::config::report::{EXIT_MISCONFIGURED, check_report, warning_lines};
+use paybell::cli::{Cli, Command};
+use paybell::config::report::{check_report, warning_lines};
 use paybell::config::{Config, Environment, Loaded};
-use paybell::logging::{self, LogSettings};
+use paybell::logging;
 use paybell::source::http::install_crypto_provider;
 use paybell::store::describe;
 
@@ -24,25 +24,29 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     let environment = Environment::of_process();
-    match command {
-        Command::CheckConfig(args) => {
-            let report = check_report(&load(&args, &environment));
-            print!("{}", report.stdout);
-            eprint!("{}", report.stderr);
-            Ok(ExitCode::from(report.exit_code))
-        }
-        Command::Serve(args) => {
-            let loaded = match load(&args, &environment) {
-                Ok(loaded) => loaded,
-                Err(errors) => {
-                    eprint!("{errors}\n{}", warning_lines(&errors.warnings));
-                    return Ok(ExitCode::from(EXIT_MISCONFIGURED));
-                }
-            };
-            eprint!("{}", warning_lines(&loaded.warnings));
-            start(&loaded.config.log, app::serve(loaded.config.clone()))
-        }
-        Command::Demo(args) => start(&log_settings(&environment)?, app::demo(args)),
-        Command::Sandbox(args) => start(&log_settings(&environment)?, app::sandbox(args)),
+    let loaded = match &command {
+        Command::Serve(args) | Command::CheckConfig(args) => Config::load(args.config.as_deref(), &environment),
+        Command::Demo(_) | Command::Sandbox(_) => Config::of_environment(&environment),
+    };
+    if matches!(command, Command::CheckConfig(_)) || loaded.is_err() {
+        let report = check_report(&loaded);
+        print!("{}", report.stdout);
+        eprint!("{}", report.stderr);
+        return Ok(ExitCode::from(report.exit_code));
     }
+    let Loaded { config, warnings, .. } = loaded?;
+    eprint!("{}", warning_lines(&warnings));
+    logging::start(&config.log)?;
+    install_crypto_provider();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match command {
+            Command::Demo(args) => app::demo(args, config).await,
+            Command::Sandbox(args) => app::sandbox(args).await,
+            Command::Serve(_) | Command::CheckConfig(_) => app::serve(config).await,
+        }
+    })?;
+    // Whatever still runs has had its drain time.
+    runtime.shutdown_background();
+    Ok(ExitCode::SUCCESS)
 }

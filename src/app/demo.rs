@@ -19,31 +19,33 @@ const SANDBOX_REQUESTS_PER_SECOND: u32 = 1_000;
 const SANDBOX_REQUESTS_PER_DAY: u32 = 1_000_000_000;
 
 /// Runs the demo until a signal ends it.
-pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
+pub async fn run(args: DemoArgs, base: Config) -> anyhow::Result<()> {
     let folder = DataFolder::open(args.data)?;
     let listener = bind(args.listen).await?;
     let sandbox_listener = bind(args.sandbox_listen)
         .await
         .context("the sandbox chain needs a port of its own; choose one with --sandbox-listen")?;
-    let mut config = config(&sandbox_listener, args.chain.block_ms, folder.path())?;
-    config.listen = listener.local_addr()?;
+    let config = Config {
+        listen: listener.local_addr()?,
+        ..config(base, &sandbox_listener, args.chain.block_ms, folder.path())?
+    };
     config.check_bind(KeysConfigured::None)?;
     let (stop, stopped) = watch::channel(false);
     let chain = new_sandbox(&args.chain);
     let sandbox_url = base_url(&sandbox_listener)?;
     let sandbox = tokio::spawn(run_sandbox(chain.clone(), sandbox_listener, stopped.clone()));
-    let hub = Hub::build(&config, build::Setting::Demo, Some(chain), stopped.clone()).await?;
+    let hub = Hub::build(&config, build::Setting::Demo, Some(chain)).await?;
     print_line("hub", &base_url(&listener)?);
     print_line("sandbox", &sandbox_url);
     print_line("secret", &hub.webhook_secret());
     println!("Open the hub's address in a browser: create a payment, pay it in the sandbox, watch it arrive. Ctrl-C ends it.");
     let ended = tokio::spawn(hub.run(listener, stopped));
     wait_for_signal(&stop).await?;
-    ended.await.context("the hub's task failed")?;
+    ended.await.context("the hub's task failed")??;
     sandbox.await.context("the sandbox's task failed")
 }
 
-fn config(sandbox: &TcpListener, block_ms: u64, folder: &Path) -> anyhow::Result<Config> {
+fn config(base: Config, sandbox: &TcpListener, block_ms: u64, folder: &Path) -> anyhow::Result<Config> {
     let endpoint = EndpointConfig {
         requests_per_second: SANDBOX_REQUESTS_PER_SECOND,
         requests_per_day: SANDBOX_REQUESTS_PER_DAY,
@@ -56,7 +58,7 @@ fn config(sandbox: &TcpListener, block_ms: u64, folder: &Path) -> anyhow::Result
             slot: std::time::Duration::from_millis(block_ms),
             ..ChainConfig::default()
         }],
-        ..Config::default()
+        ..base
     })
 }
 

@@ -3,11 +3,10 @@
 mod build;
 mod demo;
 mod hub_parts;
+mod pages;
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
@@ -20,7 +19,7 @@ use crate::config::{Config, KeysConfigured};
 use crate::entropy::SystemEntropy;
 use crate::ledger_task::Entropy;
 use crate::sandbox::{self, Sandbox, SandboxOptions};
-use crate::shutdown::{self, Shutdown};
+use crate::shutdown::Shutdown;
 pub use demo::run as demo;
 
 /// Runs the hub against the configured chains until a signal ends it.
@@ -28,12 +27,12 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     config.check_bind(KeysConfigured::None)?;
     let listener = bind(config.listen).await?;
     let (stop, stopped) = watch::channel(false);
-    let hub = hub_parts::Hub::build(&config, build::Setting::Real, None, stopped.clone()).await?;
+    let hub = hub_parts::Hub::build(&config, build::Setting::Real, None).await?;
     print_line("hub", &base_url(&listener)?);
     hub.tell_new_secret();
     let ended = tokio::spawn(hub.run(listener, stopped));
     wait_for_signal(&stop).await?;
-    ended.await.context("the hub's task failed")
+    ended.await.context("the hub's task failed")?
 }
 
 /// Runs the sandbox chain alone until a signal ends it.
@@ -63,8 +62,7 @@ fn new_sandbox(args: &crate::cli::SandboxChainArgs) -> Sandbox {
 }
 
 async fn run_sandbox(chain: Sandbox, listener: TcpListener, stopped: Shutdown) {
-    let mining = { let (chain, stopped) = (chain.clone(), stopped.clone()); async move { chain.mine(stopped).await } };
-    tokio::join!(mining, sandbox::serve(chain, listener, stopped));
+    tokio::join!(chain.mine(stopped.clone()), sandbox::serve(chain.clone(), listener, stopped));
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
