@@ -25,7 +25,9 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     let environment = Environment::of_process();
     let loaded = match &command {
-        Command::Serve(args) | Command::CheckConfig(args) => Config::load(args.config.as_deref(), &environment),
+        Command::Serve(args) | Command::CheckConfig(args) => {
+            Config::load(args.config.as_deref(), &environment)
+        }
         Command::Demo(_) | Command::Sandbox(_) => Config::of_environment(&environment),
     };
     if matches!(command, Command::CheckConfig(_)) || loaded.is_err() {
@@ -34,11 +36,15 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         eprint!("{}", report.stderr);
         return Ok(ExitCode::from(report.exit_code));
     }
-    let Loaded { config, warnings, .. } = loaded?;
+    let Loaded {
+        config, warnings, ..
+    } = loaded?;
     eprint!("{}", warning_lines(&warnings));
     logging::start(&config.log)?;
     install_crypto_provider();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         match command {
             Command::Demo(args) => app::demo(args, config).await,

@@ -28,10 +28,19 @@ async fn a_payment_is_seen_confirmed_and_completed() {
     let hub = hub_at(&node, folder.path()).await;
     let payment = create(hub.hub(), json!({})).await;
     let id = payment["payment_id"].as_str().unwrap();
-    node.add_block(0, vec![transaction(1, &[(OTHER_WALLET, 5_000_000)]), transaction(2, &[(OTHER_WALLET, 1), (WALLET, 5_000_000)])]);
+    node.add_block(
+        0,
+        vec![
+            transaction(1, &[(OTHER_WALLET, 5_000_000)]),
+            transaction(2, &[(OTHER_WALLET, 1), (WALLET, 5_000_000)]),
+        ],
+    );
     let seen = status_of(hub.hub(), id, "confirming").await;
     assert_eq!(seen["transaction_hash"], "02".repeat(32));
-    assert_eq!(seen["transfers"][0]["log_index"], 2, "counted over the block");
+    assert_eq!(
+        seen["transfers"][0]["log_index"], 2,
+        "counted over the block"
+    );
     assert_eq!(seen["received_amount"], "5.0");
     node.add_block(0, vec![]);
     node.finalize(1);
@@ -50,7 +59,12 @@ async fn one_transfer_never_completes_two_payments() {
     let first = create(hub.hub(), json!({"confirmations": 1})).await;
     let second = create(hub.hub(), json!({"confirmations": 1})).await;
     node.add_block(0, vec![transaction(1, &[(WALLET, 5_000_000)])]);
-    status_of(hub.hub(), first["payment_id"].as_str().unwrap(), "completed").await;
+    status_of(
+        hub.hub(),
+        first["payment_id"].as_str().unwrap(),
+        "completed",
+    )
+    .await;
     node.add_block(0, vec![]);
     caught_up(hub.hub(), &node).await;
     let second_id = second["payment_id"].as_str().unwrap();
@@ -65,18 +79,41 @@ async fn one_transaction_pays_two_payments() {
     let (node, folder) = (Node::start().await, tempfile::tempdir().unwrap());
     let hub = hub_at(&node, folder.path()).await;
     let first = create(hub.hub(), json!({"confirmations": 1})).await;
-    let second = create(hub.hub(), json!({"confirmations": 1, "wallet_address": OTHER_WALLET})).await;
-    node.add_block(0, vec![transaction(1, &[(WALLET, 5_000_000), (OTHER_WALLET, 5_000_000)])]);
+    let second = create(
+        hub.hub(),
+        json!({"confirmations": 1, "wallet_address": OTHER_WALLET}),
+    )
+    .await;
+    node.add_block(
+        0,
+        vec![transaction(
+            1,
+            &[(WALLET, 5_000_000), (OTHER_WALLET, 5_000_000)],
+        )],
+    );
     for payment in [first, second] {
-        status_of(hub.hub(), payment["payment_id"].as_str().unwrap(), "completed").await;
+        status_of(
+            hub.hub(),
+            payment["payment_id"].as_str().unwrap(),
+            "completed",
+        )
+        .await;
     }
 }
 
 #[tokio::test]
 async fn a_fork_takes_back_what_it_drops_and_finds_it_again() {
-    let (node, folder, receiver) = (Node::start().await, tempfile::tempdir().unwrap(), Receiver::start().await);
+    let (node, folder, receiver) = (
+        Node::start().await,
+        tempfile::tempdir().unwrap(),
+        Receiver::start().await,
+    );
     let hub = hub_at(&node, folder.path()).await;
-    let payment = create(hub.hub(), json!({"confirmations": 2, "callback_url": receiver.url()})).await;
+    let payment = create(
+        hub.hub(),
+        json!({"confirmations": 2, "callback_url": receiver.url()}),
+    )
+    .await;
     let id = payment["payment_id"].as_str().unwrap();
     node.add_block(0, vec![transaction(1, &[(WALLET, 5_000_000)])]);
     status_of(hub.hub(), id, "confirming").await;
@@ -89,7 +126,10 @@ async fn a_fork_takes_back_what_it_drops_and_finds_it_again() {
     status_of(hub.hub(), id, "pending").await;
     let reverted = receiver.wait_for("payment.reverted").await.json();
     assert_eq!(reverted["transaction_hash"], "01".repeat(32));
-    node.add_block(1, vec![transaction(9, &[]), transaction(1, &[(WALLET, 5_000_000)])]);
+    node.add_block(
+        1,
+        vec![transaction(9, &[]), transaction(1, &[(WALLET, 5_000_000)])],
+    );
     node.add_block(1, vec![]);
     let done = status_of(hub.hub(), id, "completed").await;
     assert_eq!(done["received_amount"], "5.0");
@@ -98,7 +138,14 @@ async fn a_fork_takes_back_what_it_drops_and_finds_it_again() {
         (kinds.len() >= 6).then_some(kinds)
     })
     .await;
-    let expected = ["created", "detected", "completed", "reverted", "detected", "completed"];
+    let expected = [
+        "created",
+        "detected",
+        "completed",
+        "reverted",
+        "detected",
+        "completed",
+    ];
     assert_eq!(kinds, expected.map(|k| format!("payment.{k}")));
 }
 
@@ -134,16 +181,26 @@ async fn a_malformed_answer_moves_no_cursor() {
     node.add_block(0, vec![broken]);
     let error = eventually("the error shows", async || {
         let health = get(&format!("{}/health", hub.hub())).await.json();
-        health["chains"][0]["last_error"].as_str().map(str::to_owned)
+        health["chains"][0]["last_error"]
+            .as_str()
+            .map(str::to_owned)
     })
     .await;
-    assert!(error.contains("topics") && error.contains("gettransactioninfobyblocknum"), "{error}");
+    assert!(
+        error.contains("topics") && error.contains("gettransactioninfobyblocknum"),
+        "{error}"
+    );
     let stats = get(&format!("{}/stats", hub.hub())).await.json();
     assert_eq!(stats["chains"][0]["tip"], FIRST_HEIGHT);
     // The node mends its answer: nothing was lost.
     node.drop_blocks(1);
     node.add_block(0, vec![transaction(1, &[(WALLET, 5_000_000)])]);
-    status_of(hub.hub(), payment["payment_id"].as_str().unwrap(), "completed").await;
+    status_of(
+        hub.hub(),
+        payment["payment_id"].as_str().unwrap(),
+        "completed",
+    )
+    .await;
 }
 
 /// CHAINS pitfall 1: `[]` for a block that has transactions, and other lies of load-balanced nodes.
@@ -159,11 +216,20 @@ async fn a_lying_node_costs_time_but_no_payment() {
     node.lie(logs, 502, "<html>bad gateway</html>");
     node.lie(logs, 200, "[{\"id\":\"01");
     node.lie("/wallet/getblock", 200, "{}");
-    node.lie("/wallet/getblock", 200, r#"{"Error":"class java.lang.IllegalAccessException : lack of computing resources"}"#);
+    node.lie(
+        "/wallet/getblock",
+        200,
+        r#"{"Error":"class java.lang.IllegalAccessException : lack of computing resources"}"#,
+    );
     node.lie("/wallet/getblock", 429, "exceeds the frequency limit(15)");
     node.add_block(0, vec![transaction(1, &[(WALLET, 5_000_000)])]);
     node.add_block(0, vec![]);
-    status_of(hub.hub(), payment["payment_id"].as_str().unwrap(), "completed").await;
+    status_of(
+        hub.hub(),
+        payment["payment_id"].as_str().unwrap(),
+        "completed",
+    )
+    .await;
 }
 
 /// Expiry is by chain time: a chain that stands still expires nothing; a block past the deadline does.
@@ -184,8 +250,15 @@ async fn a_payment_expires_by_a_block_past_its_deadline() {
     assert_eq!(expired["received_amount_usdt"], json!(null));
     node.add_block(0, vec![transaction(1, &[(WALLET, 5_000_000)])]);
     let events = eventually("the late transfer is told", async || {
-        let events = get(&format!("{}/v1/payments/{id}/events", hub.hub())).await.json();
-        events["data"].as_array().unwrap().iter().any(|e| e["type"] == "payment.late").then_some(events)
+        let events = get(&format!("{}/v1/payments/{id}/events", hub.hub()))
+            .await
+            .json();
+        events["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|e| e["type"] == "payment.late")
+            .then_some(events)
     })
     .await;
     assert_eq!(events["data"].as_array().unwrap().len(), 3, "{events}");
@@ -196,7 +269,10 @@ async fn a_payment_expires_by_a_block_past_its_deadline() {
 async fn an_idle_hub_asks_for_one_head_and_no_logs() {
     let (node, folder) = (Node::start().await, tempfile::tempdir().unwrap());
     let hub = hub_at(&node, folder.path()).await;
-    eventually("the first head was asked for", async || (node.all_asked() > 0).then_some(())).await;
+    eventually("the first head was asked for", async || {
+        (node.all_asked() > 0).then_some(())
+    })
+    .await;
     eventually("the hub says that it is idle", async || {
         let stats = get(&format!("{}/stats", hub.hub())).await.json();
         (stats["chains"][0]["idle"] == true).then_some(())
@@ -210,7 +286,12 @@ async fn an_idle_hub_asks_for_one_head_and_no_logs() {
     assert!(asked <= 2, "{asked} requests while idle");
     let payment = create(hub.hub(), json!({"confirmations": 1})).await;
     node.add_block(0, vec![transaction(1, &[(WALLET, 5_000_000)])]);
-    status_of(hub.hub(), payment["payment_id"].as_str().unwrap(), "completed").await;
+    status_of(
+        hub.hub(),
+        payment["payment_id"].as_str().unwrap(),
+        "completed",
+    )
+    .await;
 }
 
 /// Many payments cost no more requests than one.
@@ -219,7 +300,11 @@ async fn requests_do_not_grow_with_payments() {
     let (node, folder) = (Node::start().await, tempfile::tempdir().unwrap());
     let hub = hub_at(&node, folder.path()).await;
     for cents in 1..=50 {
-        create(hub.hub(), json!({"expected_amount_usdt": format!("7.{cents:02}")})).await;
+        create(
+            hub.hub(),
+            json!({"expected_amount_usdt": format!("7.{cents:02}")}),
+        )
+        .await;
     }
     caught_up(hub.hub(), &node).await;
     let (logs, before) = ("/wallet/gettransactioninfobyblocknum", node.head());

@@ -31,10 +31,17 @@ const TRON_USUAL_FINAL_DEPTH: u32 = 19;
 
 /// Opens the data file off the async threads: recovery after a crash reads the whole file.
 pub async fn open_store(config: &Config, entropy: &dyn Entropy) -> anyhow::Result<Arc<RedbStore>> {
-    let (path, cache_bytes) = (config.data.clone(), config.store_cache_mb as usize * 1024 * 1024);
+    let (path, cache_bytes) = (
+        config.data.clone(),
+        config.store_cache_mb as usize * 1024 * 1024,
+    );
     let new_identity = new_identity(entropy);
     let store = tokio::task::spawn_blocking(move || {
-        RedbStore::open(Options { location: Location::File(&path), cache_bytes, new_identity })
+        RedbStore::open(Options {
+            location: Location::File(&path),
+            cache_bytes,
+            new_identity,
+        })
     })
     .await??;
     Ok(Arc::new(store))
@@ -46,7 +53,11 @@ fn new_identity(entropy: &dyn Entropy) -> StoreIdentity {
     entropy.fill(&mut epoch);
     entropy.fill(&mut token_secret);
     entropy.fill(&mut webhook_secret);
-    StoreIdentity { epoch: hex::encode(epoch), token_secret, webhook_secret }
+    StoreIdentity {
+        epoch: hex::encode(epoch),
+        token_secret,
+        webhook_secret,
+    }
 }
 
 /// The configured chains, under the numbers that the store keeps for their names.
@@ -87,7 +98,11 @@ pub fn endpoints(chain: &ChainConfig, clock: &Arc<dyn Clock>) -> anyhow::Result<
     let client = http_client().context("the HTTP client for nodes could not be made")?;
     let mut sources: Vec<Arc<dyn Source>> = Vec::with_capacity(chain.endpoints.len());
     for endpoint in &chain.endpoints {
-        let source = TronHttp::new(tron_config(chain, endpoint), client.clone(), Arc::clone(clock))?;
+        let source = TronHttp::new(
+            tron_config(chain, endpoint),
+            client.clone(),
+            Arc::clone(clock),
+        )?;
         sources.push(Arc::new(source));
     }
     Ok(Endpoints::new(sources, chain.slot, Arc::clone(clock))?)
@@ -109,9 +124,14 @@ fn tron_config(chain: &ChainConfig, endpoint: &EndpointConfig) -> TronConfig {
 /// The configured webhook secrets, or the one that was made with the data file.
 pub fn webhook_secrets(config: &Config, store: &dyn Store) -> anyhow::Result<Arc<[Secret]>> {
     if config.webhook_secrets.is_empty() {
-        return Ok(Arc::new([Secret::generate(store.identity().webhook_secret)]));
+        return Ok(Arc::new([Secret::generate(
+            store.identity().webhook_secret,
+        )]));
     }
-    let secrets = config.webhook_secrets.iter().map(|text| Secret::parse(text.expose()));
+    let secrets = config
+        .webhook_secrets
+        .iter()
+        .map(|text| Secret::parse(text.expose()));
     Ok(secrets.collect::<Result<Vec<_>, _>>()?.into())
 }
 

@@ -33,19 +33,30 @@ pub async fn run(args: DemoArgs, base: Config) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let chain = new_sandbox(&args.chain);
     let sandbox_url = base_url(&sandbox_listener)?;
-    let sandbox = tokio::spawn(run_sandbox(chain.clone(), sandbox_listener, stopped.clone()));
+    let sandbox = tokio::spawn(run_sandbox(
+        chain.clone(),
+        sandbox_listener,
+        stopped.clone(),
+    ));
     let hub = Hub::build(&config, build::Setting::Demo, Some(chain)).await?;
     print_line("hub", &base_url(&listener)?);
     print_line("sandbox", &sandbox_url);
     print_line("secret", &hub.webhook_secret());
-    println!("Open the hub's address in a browser: create a payment, pay it in the sandbox, watch it arrive. Ctrl-C ends it.");
+    println!(
+        "Open the hub's address in a browser: create a payment, pay it in the sandbox, watch it arrive. Ctrl-C ends it."
+    );
     let ended = tokio::spawn(hub.run(listener, stopped));
     wait_for_signal(&stop).await?;
     ended.await.context("the hub's task failed")??;
     sandbox.await.context("the sandbox's task failed")
 }
 
-fn config(base: Config, sandbox: &TcpListener, block_ms: u64, folder: &Path) -> anyhow::Result<Config> {
+fn config(
+    base: Config,
+    sandbox: &TcpListener,
+    block_ms: u64,
+    folder: &Path,
+) -> anyhow::Result<Config> {
     let endpoint = EndpointConfig {
         requests_per_second: SANDBOX_REQUESTS_PER_SECOND,
         requests_per_day: SANDBOX_REQUESTS_PER_DAY,
@@ -72,11 +83,14 @@ impl DataFolder {
     fn open(named: Option<PathBuf>) -> anyhow::Result<Self> {
         match named {
             Some(path) => {
-                std::fs::create_dir_all(&path)
-                    .with_context(|| format!("the data folder {} cannot be made", path.display()))?;
+                std::fs::create_dir_all(&path).with_context(|| {
+                    format!("the data folder {} cannot be made", path.display())
+                })?;
                 Ok(Self::Kept(path))
             }
-            None => Ok(Self::Temporary(tempfile::tempdir().context("no temporary folder can be made")?)),
+            None => Ok(Self::Temporary(
+                tempfile::tempdir().context("no temporary folder can be made")?,
+            )),
         }
     }
 

@@ -34,7 +34,7 @@ use crate::domain::ids::{PaymentId, Sequence};
 use crate::domain::payment::{CallbackScope, Payment};
 use crate::entropy::SystemEntropy;
 use crate::follower::{self, Follower, ProgressSink};
-use crate::hub::{self, announce::announce};
+use crate::hub::{self, announce};
 use crate::index::Index;
 use crate::janitor;
 use crate::ledger_task::{Announcer, Entropy, Ledger};
@@ -68,7 +68,11 @@ impl Hub {
     ///
     /// # Errors
     /// The data file cannot be used, or a part cannot be made from the configuration.
-    pub async fn build(config: &Config, setting: Setting, sandbox: Option<Sandbox>) -> anyhow::Result<Self> {
+    pub async fn build(
+        config: &Config,
+        setting: Setting,
+        sandbox: Option<Sandbox>,
+    ) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let store = build::open_store(config, entropy.as_ref()).await?;
@@ -82,7 +86,9 @@ impl Hub {
             Arc::clone(&store) as _,
             Arc::clone(&clock),
             Arc::clone(&entropy),
-            Arc::new(WireEncoder { chains: chains.clone() }),
+            Arc::new(WireEncoder {
+                chains: chains.clone(),
+            }),
             build::amount_policy(config),
         );
         let policy = build::callback_policy(config, setting);
@@ -106,7 +112,10 @@ impl Hub {
 
     /// The secret that webhooks are signed with, as receivers are given it.
     pub fn webhook_secret(&self) -> String {
-        self.secrets.first().map(Secret::to_text).unwrap_or_default()
+        self.secrets
+            .first()
+            .map(Secret::to_text)
+            .unwrap_or_default()
     }
 
     /// Prints the webhook secret when it was made just now: no other place tells it.
@@ -129,8 +138,18 @@ impl Hub {
         self.spawn_followers(&mut tasks, &stopped)?;
         self.spawn_dispatcher(&mut tasks, &stopped)?;
         let retention = self.config.retention;
-        let (ledger, as_store, clock) = (self.ledger.clone(), Arc::clone(&store), Arc::clone(&self.clock));
-        tasks.spawn(janitor::run(ledger, as_store, clock, retention, stopped.clone()));
+        let (ledger, as_store, clock) = (
+            self.ledger.clone(),
+            Arc::clone(&store),
+            Arc::clone(&self.clock),
+        );
+        tasks.spawn(janitor::run(
+            ledger,
+            as_store,
+            clock,
+            retention,
+            stopped.clone(),
+        ));
         let announcing = tokio::spawn(announce(self.commits, self.live));
         drop(self.announcer);
         server::serve(listener, routes, stopped, drain).await;
@@ -139,22 +158,37 @@ impl Hub {
             tracing::warn!("not everything ended within the drain time");
         }
         tasks.shutdown().await;
-        tokio::task::spawn_blocking(move || store.close()).await.context("the store could not be closed")?;
+        tokio::task::spawn_blocking(move || store.close())
+            .await
+            .context("the store could not be closed")?;
         announcing.abort();
         Ok(())
     }
 
-    fn routes(&self, listener: &TcpListener, stopped: &Shutdown) -> anyhow::Result<BoxedFilter<(Response,)>> {
+    fn routes(
+        &self,
+        listener: &TcpListener,
+        stopped: &Shutdown,
+    ) -> anyhow::Result<BoxedFilter<(Response,)>> {
         let sockets = Arc::new(AtomicU64::new(0));
         let live = socket::route(self.socket_context(Arc::clone(&sockets), stopped.clone()));
         let http = api::routes(Arc::new(self.api_context(listener, sockets)?));
         Ok(match &self.sandbox {
-            Some(sandbox) => live.or(sandbox.control_routes()).unify().or(http).unify().boxed(),
+            Some(sandbox) => live
+                .or(sandbox.control_routes())
+                .unify()
+                .or(http)
+                .unify()
+                .boxed(),
             None => live.or(http).unify().boxed(),
         })
     }
 
-    fn api_context(&self, listener: &TcpListener, sockets: Arc<AtomicU64>) -> anyhow::Result<ApiContext> {
+    fn api_context(
+        &self,
+        listener: &TcpListener,
+        sockets: Arc<AtomicU64>,
+    ) -> anyhow::Result<ApiContext> {
         Ok(ApiContext {
             ledger: self.ledger.clone(),
             store: Arc::clone(&self.store) as _,
@@ -186,7 +220,11 @@ impl Hub {
             max_expires_in_seconds: config.max_expiry.as_secs(),
             grace_seconds: config.grace.as_secs(),
             public_url,
-            allowed_origins: config.allowed_origins.iter().map(|o| o.as_str().to_owned()).collect(),
+            allowed_origins: config
+                .allowed_origins
+                .iter()
+                .map(|o| o.as_str().to_owned())
+                .collect(),
             polling_interval: config.polling_interval,
             mode: match self.setting {
                 Setting::Demo => RunMode::Demo,
@@ -209,7 +247,12 @@ impl Hub {
                     bytes::Bytes::from_static(b"null")
                 })
             }),
-            origins: Origins::new(self.config.allowed_origins.iter().map(|o| o.as_str().to_owned())),
+            origins: Origins::new(
+                self.config
+                    .allowed_origins
+                    .iter()
+                    .map(|o| o.as_str().to_owned()),
+            ),
             limits: self.socket_limits(),
             sockets,
             shutdown,
@@ -283,6 +326,11 @@ impl CallbackCheck for GuardedCallbacks {
             Err(refused) => Err(refused),
         };
         // The API names the field itself.
-        judged.map_err(|refused| refused.to_string().trim_start_matches("callback_url: ").to_owned())
+        judged.map_err(|refused| {
+            refused
+                .to_string()
+                .trim_start_matches("callback_url: ")
+                .to_owned()
+        })
     }
 }

@@ -62,7 +62,10 @@ fn new_sandbox(args: &crate::cli::SandboxChainArgs) -> Sandbox {
 }
 
 async fn run_sandbox(chain: Sandbox, listener: TcpListener, stopped: Shutdown) {
-    tokio::join!(chain.mine(stopped.clone()), sandbox::serve(chain.clone(), listener, stopped));
+    tokio::join!(
+        chain.mine(stopped.clone()),
+        sandbox::serve(chain.clone(), listener, stopped)
+    );
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -88,7 +91,9 @@ async fn wait_for_signal(stop: &watch::Sender<bool>) -> anyhow::Result<()> {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    tracing::info!("stopping: sockets are closed, webhooks under way get the drain time; another signal ends at once");
+    tracing::info!(
+        "stopping: sockets are closed, webhooks under way get the drain time; another signal ends at once"
+    );
     stop.send_replace(true);
     tokio::spawn(async move {
         tokio::select! {

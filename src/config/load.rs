@@ -51,7 +51,11 @@ impl Config {
     /// # Errors
     /// Every mistake of the environment at once.
     pub fn of_environment(environment: &Environment) -> Result<Loaded, ConfigErrors> {
-        check(Tree::Section(Vec::new()), Origin::Defaults, Checker::new(environment))
+        check(
+            Tree::Section(Vec::new()),
+            Origin::Defaults,
+            Checker::new(environment),
+        )
     }
 }
 
@@ -78,7 +82,7 @@ fn check(tree: Tree, origin: Origin, mut checker: Checker<'_>) -> Result<Loaded,
         check_together(&config, &mut checker);
     } else {
         // Advice on settings that nobody has read would mislead.
-        checker.warnings = environment.warnings();
+        checker.warnings = checker.environment.warnings();
     }
     let Checker {
         mistakes, warnings, ..

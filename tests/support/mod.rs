@@ -31,7 +31,10 @@ impl Program {
         let mut child = Command::new(env!("CARGO_BIN_EXE_paybell"))
             .args(arguments)
             .env_remove("RUST_BACKTRACE")
-            .env("PAYBELL_LOG", std::env::var("PAYBELL_TEST_LOG").unwrap_or_else(|_| "warn".into()))
+            .env(
+                "PAYBELL_LOG",
+                std::env::var("PAYBELL_TEST_LOG").unwrap_or_else(|_| "warn".into()),
+            )
             .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stdin(Stdio::null())
@@ -39,8 +42,14 @@ impl Program {
             .expect("the binary starts");
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let mut urls = Vec::new();
-        while !wanted.iter().all(|w| urls.iter().any(|(name, _): &(String, String)| name == w)) {
-            let line = lines.next().expect("the binary ended before it was up").expect("text");
+        while !wanted
+            .iter()
+            .all(|w| urls.iter().any(|(name, _): &(String, String)| name == w))
+        {
+            let line = lines
+                .next()
+                .expect("the binary ended before it was up")
+                .expect("text");
             let mut words = line.split_whitespace();
             if let (Some(name), Some(url)) = (words.next(), words.next())
                 && url.starts_with("http://")
@@ -57,7 +66,13 @@ impl Program {
     pub fn demo(block_ms: u32, more: &[&str]) -> Self {
         let block_ms = block_ms.to_string();
         let mut arguments = vec![
-            "demo", "--listen", "127.0.0.1:0", "--sandbox-listen", "127.0.0.1:0", "--block-ms", &block_ms,
+            "demo",
+            "--listen",
+            "127.0.0.1:0",
+            "--sandbox-listen",
+            "127.0.0.1:0",
+            "--block-ms",
+            &block_ms,
         ];
         arguments.extend(more);
         Self::start(&arguments, &[], &["hub", "sandbox"])
@@ -66,14 +81,28 @@ impl Program {
     /// `paybell sandbox` on a free port.
     pub fn sandbox(block_ms: u32) -> Self {
         let block_ms = block_ms.to_string();
-        Self::start(&["sandbox", "--listen", "127.0.0.1:0", "--block-ms", &block_ms], &[], &["sandbox"])
+        Self::start(
+            &[
+                "sandbox",
+                "--listen",
+                "127.0.0.1:0",
+                "--block-ms",
+                &block_ms,
+            ],
+            &[],
+            &["sandbox"],
+        )
     }
 
     /// `paybell serve` with this configuration, written into `folder`.
     pub fn serve(folder: &Path, config: &Value) -> Self {
         let file = folder.join("config.json");
         std::fs::write(&file, config.to_string()).expect("written");
-        Self::start(&["serve", "--config", file.to_str().expect("a path")], &[], &["hub"])
+        Self::start(
+            &["serve", "--config", file.to_str().expect("a path")],
+            &[],
+            &["hub"],
+        )
     }
 
     pub fn url(&self, name: &str) -> &str {
@@ -97,7 +126,10 @@ impl Program {
 
     /// Asks it to end, as SIGTERM does, and waits. Returns its exit code.
     pub fn terminate(mut self) -> Option<i32> {
-        let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill");
+        let status = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status()
+            .expect("kill");
         assert!(status.success());
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -167,13 +199,17 @@ pub async fn post(url: &str, body: &Value) -> Answer {
 }
 
 pub async fn post_text(url: &str, body: &str) -> Answer {
-    let request = client().post(url).header("content-type", "application/json").body(body.to_owned());
+    let request = client()
+        .post(url)
+        .header("content-type", "application/json")
+        .body(body.to_owned());
     send(request).await
 }
 
 /// Creates a payment by `/v1` and returns the answer's object.
 pub async fn create(hub: &str, fields: Value) -> Value {
-    let mut body = json!({"wallet_address": WALLET, "expected_amount_usdt": "5.00", "order_id": order_id()});
+    let mut body =
+        json!({"wallet_address": WALLET, "expected_amount_usdt": "5.00", "order_id": order_id()});
     for (name, value) in fields.as_object().expect("an object") {
         body[name] = value.clone();
     }
@@ -186,12 +222,20 @@ pub async fn create(hub: &str, fields: Value) -> Value {
 pub fn order_id() -> String {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    format!("order-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+    format!(
+        "order-{}-{}",
+        std::process::id(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    )
 }
 
 /// Pays in the sandbox; returns the transaction's id.
 pub async fn pay(sandbox: &str, to: &str, amount: &str) -> String {
-    let answer = post(&format!("{sandbox}/sandbox/transfer"), &json!({"to": to, "amount": amount})).await;
+    let answer = post(
+        &format!("{sandbox}/sandbox/transfer"),
+        &json!({"to": to, "amount": amount}),
+    )
+    .await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     answer.json()["txid"].as_str().expect("a txid").to_owned()
 }

@@ -27,7 +27,10 @@ impl Received {
     }
 
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or_default()
     }
 }
 
@@ -42,7 +45,9 @@ pub struct Receiver {
 impl Receiver {
     pub async fn start() -> Self {
         let mut receiver = Self::default();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
         receiver.address = Some(listener.local_addr().expect("an address"));
         let this = receiver.clone();
         let route = warp::post()
@@ -54,8 +59,16 @@ impl Receiver {
     }
 
     fn take(&self, headers: HeaderMap, body: Vec<u8>) -> impl warp::Reply + use<> {
-        self.received.lock().expect("a lock").push(Received { headers, body });
-        let status = self.answers.lock().expect("a lock").pop_front().unwrap_or(200);
+        self.received
+            .lock()
+            .expect("a lock")
+            .push(Received { headers, body });
+        let status = self
+            .answers
+            .lock()
+            .expect("a lock")
+            .pop_front()
+            .unwrap_or(200);
         warp::reply::with_status("", StatusCode::from_u16(status).expect("a status"))
     }
 
