@@ -69,11 +69,12 @@ mod tests {
         })
     }
 
-    /// Reads like a session until it has `count` messages.
+    /// Reads like a session that must wait its turn for every message, until it has `count` of them.
     async fn read(outbox: &Outbox, count: usize) -> usize {
         let mut seen = 0;
         while seen < count {
             outbox.ready().await;
+            tokio::task::yield_now().await;
             match outbox.pop() {
                 Next::Push(_) => seen += 1,
                 Next::Empty => {}

@@ -1,8 +1,8 @@
 //! `/ws`: live events over WebSocket, as section 3 of the wire contract says.
 //!
-//! This file takes requests in and counts them; `handshake` judges them, `session` serves them. Refuses to serve
-//! other paths: they are rejected, so that the route can stand beside others. TCP_NODELAY is the listener's business: the stream is hidden behind
-//! the upgrade.
+//! This file takes requests in and counts them; `handshake` judges them, `session` serves them. Refuses to serve other
+//! paths: they are rejected, so that the route can stand beside others. Setting TCP_NODELAY is the listener's business,
+//! because the stream is hidden behind the upgrade.
 
 pub mod access;
 mod commands;

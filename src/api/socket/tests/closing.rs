@@ -352,6 +352,7 @@ async fn a_peer_that_does_not_read_does_not_hold_up_a_shutdown() {
     let limits = SocketLimits {
         shutdown_spread: ms(1),
         shutdown_grace: ms(50),
+        write_within: PATIENCE * 2,
         ..SocketLimits::default()
     };
     let it = Harness::limited(limits).await;
