@@ -1,6 +1,12 @@
 //! Floor 5, the API: HTTP and sockets in, JSON out. Refuses to decide anything about payments.
 
+mod answer;
+mod body;
+mod mistake;
+pub mod problem;
+mod request;
 pub mod token;
+pub mod wire;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
