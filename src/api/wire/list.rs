@@ -10,6 +10,7 @@ use crate::domain::ids::Sequence;
 use crate::store::EventRow;
 
 #[derive(Serialize)]
+#[serde(bound = "T: Serialize")]
 pub struct List<T, C: Display> {
     data: Vec<T>,
     next: Option<Text<C>>,
