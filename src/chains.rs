@@ -84,10 +84,16 @@ impl Chain {
 
     /// A copy of the present standing.
     pub fn standing(&self) -> Standing {
-        self.standing
+        self.read(Standing::clone)
+    }
+
+    /// Looks at the present standing without copying it.
+    pub fn read<T>(&self, look: impl FnOnce(&Standing) -> T) -> T {
+        let standing = self
+            .standing
             .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .clone()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        look(&standing)
     }
 
     pub fn update(&self, change: impl FnOnce(&mut Standing)) {
@@ -100,8 +106,8 @@ impl Chain {
 
     /// The newest height known, for placing a new payment.
     pub fn known_height(&self) -> Height {
-        let standing = self.standing();
-        standing.head.max(standing.tip).unwrap_or_default()
+        self.read(|standing| standing.head.max(standing.tip))
+            .unwrap_or_default()
     }
 }
 
@@ -116,6 +122,11 @@ impl Chains {
 
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Chain>> {
         self.0.iter()
+    }
+
+    /// The chain of a payment that names none.
+    pub fn default_chain(&self) -> Option<&Arc<Chain>> {
+        self.0.first()
     }
 
     pub fn by_name(&self, name: &str) -> Option<&Arc<Chain>> {

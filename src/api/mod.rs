@@ -1,17 +1,42 @@
 //! Floor 5, the API: HTTP and sockets in, JSON out. Refuses to decide anything about payments.
 
+mod answer;
+mod auth;
+mod body;
+mod checks;
+mod classic;
+mod create;
+mod form;
+mod health;
+mod mistake;
+mod origin;
+pub mod pages;
+pub mod problem;
+mod query;
+mod request;
+mod router;
 pub mod socket;
+#[cfg(test)]
+mod testing;
 pub mod token;
+mod v1;
+pub mod wire;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use async_trait::async_trait;
 
 use crate::chains::Chains;
 use crate::clock::Clock;
 use crate::domain::ids::UnixMs;
+use crate::domain::payment::CallbackScope;
 use crate::index::Index;
 use crate::ledger_task::{Entropy, Ledger};
 use crate::store::Store;
+use pages::Pages;
+pub use router::{recover, routes};
 use token::ClientTokens;
 
 /// What every handler can reach.
@@ -26,4 +51,56 @@ pub struct ApiContext {
     pub started_at: UnixMs,
     /// Open sockets, for `/stats`.
     pub sockets: Arc<AtomicU64>,
+    /// Says whether webhooks may go to a URL.
+    pub callbacks: Arc<dyn CallbackCheck>,
+    pub pages: Pages,
+    pub settings: ApiSettings,
+}
+
+/// Looks at a callback URL before its payment is created.
+#[async_trait]
+pub trait CallbackCheck: Send + Sync + 'static {
+    /// # Errors
+    /// What is wrong with the URL, in words for the API's client.
+    async fn check(&self, url: &str) -> Result<(), String>;
+}
+
+/// What the configuration says about the API.
+#[derive(Debug, Clone)]
+pub struct ApiSettings {
+    /// What the callback of a payment made through `/create_payment` hears.
+    pub classic_scope: CallbackScope,
+    pub default_expires_in_seconds: u64,
+    /// The most that `expires_in` may be.
+    pub max_expires_in_seconds: u64,
+    pub grace_seconds: u64,
+    /// Where payers reach the pages, without a slash at the end: `http://127.0.0.1:5000`.
+    pub public_url: String,
+    /// Origins whose pages may use the API from a browser, exactly as browsers write them.
+    pub allowed_origins: Vec<String>,
+    /// Upper bound on the time between two looks at a chain's head, where one is set.
+    pub polling_interval: Option<Duration>,
+    pub mode: RunMode,
+}
+
+impl Default for ApiSettings {
+    fn default() -> Self {
+        Self {
+            classic_scope: CallbackScope::CompletionOnly,
+            default_expires_in_seconds: 86_400,
+            max_expires_in_seconds: 30 * 86_400,
+            grace_seconds: 86_400,
+            public_url: "http://127.0.0.1:5000".to_owned(),
+            allowed_origins: Vec::new(),
+            polling_interval: None,
+            mode: RunMode::Serve,
+        }
+    }
+}
+
+/// Whether the chain is the real one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunMode {
+    Serve,
+    Demo,
 }

@@ -1,0 +1,70 @@
+//! The pages: files built into the program, served with a tag so that a browser asks again but loads only what changed.
+//!
+//! Refuses to read the disk. Which files there are, the caller says.
+
+use http::HeaderMap;
+use http::header::{HeaderValue, IF_NONE_MATCH};
+use sha2::{Digest, Sha256};
+use warp::reply::Response;
+
+use super::answer;
+
+/// Bytes of a file's SHA-256 that make up its tag.
+const TAG_BYTES: usize = 12;
+
+/// A file and where it is served.
+#[derive(Debug, Clone, Copy)]
+pub struct Page {
+    /// `/assets/style.css`
+    pub path: &'static str,
+    /// `text/css; charset=utf-8`
+    pub content_type: &'static str,
+    pub body: &'static [u8],
+}
+
+/// A file with its tag.
+#[derive(Debug, Clone)]
+pub struct TaggedPage {
+    page: Page,
+    etag: HeaderValue,
+}
+
+/// All files.
+#[derive(Debug, Clone, Default)]
+pub struct Pages(Vec<TaggedPage>);
+
+impl Pages {
+    pub fn new(pages: &'static [Page]) -> Self {
+        let tagged = pages.iter().map(|page| TaggedPage {
+            page: *page,
+            etag: tag(page.body),
+        });
+        Self(tagged.collect())
+    }
+
+    pub fn find(&self, path: &str) -> Option<&TaggedPage> {
+        self.0.iter().find(|tagged| tagged.page.path == path)
+    }
+}
+
+impl TaggedPage {
+    pub fn serve(&self, headers: &HeaderMap) -> Response {
+        let present = headers
+            .get_all(IF_NONE_MATCH)
+            .iter()
+            .filter_map(|header| header.to_str().ok())
+            .flat_map(|header| header.split(','))
+            .map(|tag| tag.trim().trim_start_matches("W/"))
+            .any(|tag| tag == "*" || tag.as_bytes() == self.etag.as_bytes());
+        if present {
+            return answer::not_modified(&self.etag);
+        }
+        answer::page(self.page.content_type, &self.etag, self.page.body)
+    }
+}
+
+fn tag(body: &[u8]) -> HeaderValue {
+    let digest = hex::encode(&Sha256::digest(body)[..TAG_BYTES]);
+    // Hexadecimal digits in quotes are always a header value.
+    HeaderValue::from_str(&format!("\"{digest}\"")).unwrap_or(HeaderValue::from_static("\"0\""))
+}

@@ -1,0 +1,323 @@
+//! Errors as clients see them: RFC 9457 `application/problem+json`, with `error` beside it for classic clients.
+//!
+//! The one place that knows which mistake has which status. Refuses to tell what went wrong inside: that is logged.
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONNECTION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use http::{Method, StatusCode};
+use serde::Serialize;
+use warp::reply::Response;
+
+use super::answer;
+use super::mistake::{Mistake, Quoted, summary};
+use super::wire;
+use crate::domain::ids::PaymentId;
+use crate::domain::ledger::Refusal;
+use crate::store::{CommitError, StoreError};
+
+/// What kind of error it is; one row of the table below each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    InvalidJson,
+    InvalidRequest,
+    InvalidQuery,
+    BodyUnreadable,
+    InvalidToken,
+    Forbidden,
+    ForeignOrigin,
+    NotFound,
+    PaymentNotFound,
+    MethodNotAllowed,
+    RequestTimeout,
+    OrderTaken,
+    AmountAmbiguous,
+    NoUniqueAmount,
+    NotCancellable,
+    BodyTooLarge,
+    UnsupportedMediaType,
+    Internal,
+    StoreUnavailable,
+    Overloaded,
+}
+
+impl Kind {
+    /// Status, code and title.
+    const fn row(self) -> (StatusCode, &'static str, &'static str) {
+        use StatusCode as S;
+        match self {
+            Self::InvalidJson => (
+                S::BAD_REQUEST,
+                "invalid_json",
+                "The body is not usable JSON",
+            ),
+            Self::InvalidRequest => (
+                S::BAD_REQUEST,
+                "invalid_request",
+                "The request has mistakes",
+            ),
+            Self::InvalidQuery => (
+                S::BAD_REQUEST,
+                "invalid_query",
+                "The query string has mistakes",
+            ),
+            Self::BodyUnreadable => (
+                S::BAD_REQUEST,
+                "body_unreadable",
+                "The body could not be read",
+            ),
+            Self::InvalidToken => (
+                S::UNAUTHORIZED,
+                "invalid_token",
+                "The credential is not valid",
+            ),
+            Self::Forbidden => (
+                S::FORBIDDEN,
+                "forbidden",
+                "The credential does not reach this far",
+            ),
+            Self::ForeignOrigin => (
+                S::FORBIDDEN,
+                "foreign_origin",
+                "Pages of this origin may not do this",
+            ),
+            Self::NotFound => (S::NOT_FOUND, "not_found", "There is nothing here"),
+            Self::PaymentNotFound => (
+                S::NOT_FOUND,
+                "payment_not_found",
+                "There is no such payment",
+            ),
+            Self::MethodNotAllowed => (
+                S::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "The method is not allowed here",
+            ),
+            Self::RequestTimeout => (
+                S::REQUEST_TIMEOUT,
+                "request_timeout",
+                "The request came too slowly",
+            ),
+            Self::OrderTaken => (S::CONFLICT, "order_id_taken", "The order_id is in use"),
+            Self::AmountAmbiguous => (S::CONFLICT, "amount_ambiguous", "The amount is ambiguous"),
+            Self::NoUniqueAmount => (
+                S::CONFLICT,
+                "no_unique_amount",
+                "No unique amount is left on the address",
+            ),
+            Self::NotCancellable => (
+                S::CONFLICT,
+                "not_cancellable",
+                "The payment cannot be cancelled",
+            ),
+            Self::BodyTooLarge => (
+                S::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                "The body is too large",
+            ),
+            Self::UnsupportedMediaType => (
+                S::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "The content type is not JSON",
+            ),
+            Self::Internal => (
+                S::INTERNAL_SERVER_ERROR,
+                "internal_error",
+                "The hub made a mistake",
+            ),
+            Self::StoreUnavailable => (
+                S::SERVICE_UNAVAILABLE,
+                "store_unavailable",
+                "The store does not answer",
+            ),
+            Self::Overloaded => (
+                S::SERVICE_UNAVAILABLE,
+                "overloaded",
+                "The hub did not answer in time",
+            ),
+        }
+    }
+
+    pub const fn code(self) -> &'static str {
+        self.row().1
+    }
+}
+
+/// An error on its way to a client.
+#[derive(Debug)]
+pub struct Problem {
+    pub kind: Kind,
+    detail: String,
+    mistakes: Vec<Mistake>,
+    headers: HeaderMap,
+}
+
+#[derive(Serialize)]
+struct ProblemObject<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    code: &'static str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [Mistake],
+    /// The same text once more, where classic clients look for it.
+    error: &'a str,
+}
+
+impl Problem {
+    pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            detail: detail.into(),
+            mistakes: Vec::new(),
+            headers: HeaderMap::new(),
+        }
+    }
+
+    /// One answer for all mistakes.
+    pub fn of_mistakes(kind: Kind, mistakes: Vec<Mistake>) -> Self {
+        let mut problem = Self::new(kind, summary(&mistakes));
+        problem.mistakes = mistakes;
+        problem
+    }
+
+    /// One answer for all mistakes, under a text of its own.
+    #[must_use]
+    pub fn with_mistakes(mut self, mistakes: Vec<Mistake>) -> Self {
+        self.mistakes = mistakes;
+        self
+    }
+
+    pub fn not_found(path: &str) -> Self {
+        let detail = format!(
+            "there is nothing at {}; README.md lists the paths",
+            Quoted(path)
+        );
+        Self::new(Kind::NotFound, detail)
+    }
+
+    pub fn payment_not_found() -> Self {
+        Self::new(Kind::PaymentNotFound, "Payment ID not found")
+    }
+
+    pub fn method_not_allowed(method: &Method, allow: &'static str) -> Self {
+        let detail = format!("{} is not allowed here, only {allow}", method.as_str());
+        let mut problem = Self::new(Kind::MethodNotAllowed, detail);
+        problem
+            .headers
+            .insert(ALLOW, HeaderValue::from_static(allow));
+        problem
+    }
+
+    pub fn invalid_token(why: impl std::fmt::Display) -> Self {
+        let mut problem = Self::new(Kind::InvalidToken, why.to_string());
+        let challenge = r#"Bearer realm="paybell", error="invalid_token""#;
+        problem
+            .headers
+            .insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        problem
+    }
+
+    /// The rest of the body is not waited for, so the connection cannot be used again.
+    #[must_use]
+    pub fn closing(mut self) -> Self {
+        self.headers
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+        self
+    }
+
+    #[cfg(test)]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    pub fn into_response(self) -> Response {
+        let (status, code, title) = self.kind.row();
+        let object = ProblemObject {
+            kind: format!("/problems/{code}"),
+            title,
+            status: status.as_u16(),
+            detail: &self.detail,
+            code,
+            errors: &self.mistakes,
+            error: &self.detail,
+        };
+        let body = wire::encode(&object).unwrap_or_else(|error| {
+            tracing::error!(%error, "a problem could not be written as JSON");
+            Bytes::from_static(b"{}")
+        });
+        answer::problem(status, body, self.headers)
+    }
+}
+
+impl From<serde_json::Error> for Problem {
+    fn from(error: serde_json::Error) -> Self {
+        tracing::error!(%error, "an answer could not be written as JSON");
+        Self::new(
+            Kind::Internal,
+            "the answer could not be written; see the log",
+        )
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(error = &error as &dyn std::error::Error, "the store failed");
+        Self::new(
+            Kind::StoreUnavailable,
+            "the store does not answer; try again",
+        )
+    }
+}
+
+impl From<CommitError> for Problem {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Store(error) => error.into(),
+            CommitError::Refused(refusal) => refusal.into(),
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let text = refusal.to_string();
+        match refusal {
+            Refusal::OrderTaken(_) => conflict(Kind::OrderTaken, "order_id", text),
+            Refusal::AmountAmbiguous(id) => amount_ambiguous(id),
+            Refusal::NoUniqueAmount(_) => {
+                let remedy = format!(
+                    "{text}; use another wallet_address, or wait until payments on it have ended"
+                );
+                conflict(Kind::NoUniqueAmount, "expected_amount_usdt", remedy)
+            }
+            Refusal::NoSuchPayment => Self::payment_not_found(),
+            Refusal::NotCancellable(_) => Self::new(Kind::NotCancellable, text),
+            Refusal::View(error) => StoreError::Database(Box::new(error)).into(),
+            Refusal::NotNext { .. }
+            | Refusal::ParentMismatch { .. }
+            | Refusal::NotOurs { .. }
+            | Refusal::JumpWhileWatching
+            | Refusal::BelowFinal(_) => {
+                tracing::error!(%text, "a command of the API was refused as if it were the follower's");
+                Self::new(
+                    Kind::Internal,
+                    "the hub refused its own command; see the log",
+                )
+            }
+        }
+    }
+}
+
+fn amount_ambiguous(rival: PaymentId) -> Problem {
+    let text = format!(
+        "an open payment on this address already claims this amount (payment {rival}): use another \
+         wallet_address or amount, or POST /v1/payments with amount_mode \"unique\", \
+         or set ambiguous_amounts to \"oldest_first\" in the configuration"
+    );
+    conflict(Kind::AmountAmbiguous, "expected_amount_usdt", text)
+}
+
+fn conflict(kind: Kind, field: &str, text: String) -> Problem {
+    Problem::of_mistakes(kind, vec![Mistake::in_field(field, text)])
+}

@@ -1,0 +1,277 @@
+//! The way from a request to its handler: path, method, caller, origin, body, in this order.
+//!
+//! One warp filter takes the request apart and hands it to a match over path segments, so that 404 and 405 are right
+//! everywhere and no rejection of warp's becomes an answer.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use futures::StreamExt;
+use http::{HeaderMap, Method};
+use warp::filters::BoxedFilter;
+use warp::path::FullPath;
+use warp::reply::Response;
+use warp::{Filter, Rejection};
+
+use super::auth::Caller;
+use super::body::{self, BodyStream};
+use super::origin::Origin;
+use super::pages::TaggedPage;
+use super::problem::{Kind, Problem};
+use super::{ApiContext, answer, classic, health, v1};
+
+/// How long a request may take from its head to its answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+const READ: &str = "GET, HEAD, OPTIONS";
+const WRITE: &str = "POST, OPTIONS";
+const READ_WRITE: &str = "GET, HEAD, POST, OPTIONS";
+
+/// A request taken apart.
+struct Request {
+    method: Method,
+    path: FullPath,
+    query: String,
+    headers: HeaderMap,
+    body: BodyStream,
+}
+
+/// What a path names. Ids are still text.
+#[derive(Clone, Copy)]
+enum Resource<'a> {
+    Page(&'a TaggedPage),
+    Creation,
+    Status(&'a str),
+    Health,
+    Stats,
+    Payments,
+    Payment(&'a str),
+    Cancellation(&'a str),
+    QrCode(&'a str),
+    PaymentEvents(&'a str),
+    Events,
+    Deliveries,
+}
+
+/// What a method wants. HEAD is a GET whose body hyper leaves out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verb {
+    Read,
+    Write,
+    Ask,
+}
+
+/// The whole HTTP API. Answers every request, unknown paths included, so it comes last where filters are joined.
+pub fn routes(ctx: Arc<ApiContext>) -> BoxedFilter<(Response,)> {
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+    warp::any()
+        .map(move || Arc::clone(&ctx))
+        .and(warp::method())
+        .and(warp::path::full())
+        .and(query)
+        .and(warp::header::headers_cloned())
+        .and(warp::body::stream())
+        .then(
+            |ctx: Arc<ApiContext>, method, path, query, headers, stream| {
+                let request = Request {
+                    method,
+                    path,
+                    query,
+                    headers,
+                    body: boxed(stream),
+                };
+                async move { respond(&ctx, request).await }
+            },
+        )
+        .recover(recover)
+        .unify()
+        .boxed()
+}
+
+/// Turns whatever warp itself refuses into a problem; for the end of every chain of filters.
+///
+/// # Errors
+/// Never; the type is what `Filter::recover` asks for.
+pub async fn recover(rejection: Rejection) -> Result<Response, Infallible> {
+    let problem = if rejection.is_not_found() {
+        Problem::new(Kind::NotFound, "there is nothing here")
+    } else {
+        tracing::debug!(?rejection, "a request was refused outside of the router");
+        Problem::new(Kind::InvalidRequest, "the request could not be understood")
+    };
+    Ok(answer::guard(problem.into_response()))
+}
+
+fn boxed<S, B>(stream: S) -> BodyStream
+where
+    S: futures::Stream<Item = Result<B, warp::Error>> + Send + 'static,
+    B: Buf,
+{
+    Box::pin(stream.map(|chunk| chunk.map(|mut buf| buf.copy_to_bytes(buf.remaining()))))
+}
+
+async fn respond(ctx: &ApiContext, request: Request) -> Response {
+    let answered = tokio::time::timeout(REQUEST_TIMEOUT, answer(ctx, request)).await;
+    answer::guard(answered.unwrap_or_else(|_| {
+        let detail = "the hub is too busy; look whether the request took effect, then try again";
+        Problem::new(Kind::Overloaded, detail).into_response()
+    }))
+}
+
+async fn answer(ctx: &ApiContext, request: Request) -> Response {
+    let path = request.path.as_str().to_owned();
+    let Some(resource) = Resource::find(ctx, &path) else {
+        return Problem::not_found(&path).into_response();
+    };
+    if let Resource::Page(page) = resource {
+        return serve_page(page, &request);
+    }
+    let origin = Origin::of(&ctx.settings, &request.headers);
+    let mut response = handle(ctx, resource, &origin, request)
+        .await
+        .unwrap_or_else(Problem::into_response);
+    origin.mark(&mut response);
+    response
+}
+
+fn serve_page(page: &TaggedPage, request: &Request) -> Response {
+    match Verb::of(&request.method) {
+        Some(Verb::Read) => page.serve(&request.headers),
+        Some(Verb::Ask) => answer::options(READ),
+        _ => Problem::method_not_allowed(&request.method, READ).into_response(),
+    }
+}
+
+async fn handle(
+    ctx: &ApiContext,
+    resource: Resource<'_>,
+    origin: &Origin,
+    request: Request,
+) -> Result<Response, Problem> {
+    let allow = resource.allow();
+    let refused = || Problem::method_not_allowed(&request.method, allow);
+    let verb = Verb::of(&request.method).ok_or_else(refused)?;
+    if verb == Verb::Ask {
+        let mut response = answer::options(allow);
+        origin.mark_preflight(allow, &mut response);
+        return Ok(response);
+    }
+    if !resource.takes(verb) {
+        return Err(refused());
+    }
+    Caller::of(ctx, &request.headers)?.may_see(resource.shows_payment())?;
+    if verb == Verb::Write {
+        origin.may_write()?;
+        return write(ctx, resource, request).await;
+    }
+    read(ctx, resource, &request.query).await
+}
+
+async fn read(ctx: &ApiContext, resource: Resource<'_>, query: &str) -> Result<Response, Problem> {
+    match resource {
+        Resource::Status(id) => classic::status(ctx, id).await,
+        Resource::Health => health::health(ctx).await,
+        Resource::Stats => health::stats(ctx),
+        Resource::Payments => v1::list(ctx, query).await,
+        Resource::Payment(id) => v1::get(ctx, id).await,
+        Resource::QrCode(id) => v1::qr(ctx, id).await,
+        Resource::PaymentEvents(id) => v1::payment_events(ctx, id, query).await,
+        Resource::Events => v1::events(ctx, query).await,
+        Resource::Deliveries => v1::deliveries(ctx, query).await,
+        Resource::Page(_) | Resource::Creation | Resource::Cancellation(_) => {
+            Err(Problem::method_not_allowed(&Method::GET, resource.allow()))
+        }
+    }
+}
+
+async fn write(
+    ctx: &ApiContext,
+    resource: Resource<'_>,
+    request: Request,
+) -> Result<Response, Problem> {
+    match resource {
+        Resource::Creation => classic::create(ctx, &json_body(request).await?).await,
+        Resource::Payments => v1::create(ctx, &json_body(request).await?).await,
+        Resource::Cancellation(id) => {
+            // Nothing in it matters, but what is left unread costs the client its connection.
+            body::read(&request.headers, request.body).await?;
+            v1::cancel(ctx, id).await
+        }
+        _ => Err(Problem::method_not_allowed(
+            &request.method,
+            resource.allow(),
+        )),
+    }
+}
+
+async fn json_body(request: Request) -> Result<Bytes, Problem> {
+    body::require_json(&request.headers)?;
+    body::read(&request.headers, request.body).await
+}
+
+impl Verb {
+    fn of(method: &Method) -> Option<Self> {
+        match *method {
+            Method::GET | Method::HEAD => Some(Self::Read),
+            Method::POST => Some(Self::Write),
+            Method::OPTIONS => Some(Self::Ask),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> Resource<'a> {
+    fn find(ctx: &'a ApiContext, path: &'a str) -> Option<Self> {
+        if let Some(page) = ctx.pages.find(path) {
+            return Some(Self::Page(page));
+        }
+        let mut segments = path.strip_prefix('/')?.split('/');
+        let segments: [Option<&str>; 5] = std::array::from_fn(|_| segments.next());
+        Some(match segments {
+            [Some("create_payment"), None, ..] => Self::Creation,
+            [Some("payment_status"), Some(id), None, ..] => Self::Status(id),
+            [Some("health"), None, ..] => Self::Health,
+            [Some("stats"), None, ..] => Self::Stats,
+            [Some("v1"), Some("payments"), None, ..] => Self::Payments,
+            [Some("v1"), Some("payments"), Some(id), None, ..] => Self::Payment(id),
+            [Some("v1"), Some("payments"), Some(id), Some(part), None] => match part {
+                "cancel" => Self::Cancellation(id),
+                "qr.svg" => Self::QrCode(id),
+                "events" => Self::PaymentEvents(id),
+                _ => return None,
+            },
+            [Some("v1"), Some("events"), None, ..] => Self::Events,
+            [Some("v1"), Some("deliveries"), None, ..] => Self::Deliveries,
+            _ => return None,
+        })
+    }
+
+    /// The methods, as the `Allow` header lists them.
+    const fn allow(self) -> &'static str {
+        match self {
+            Self::Creation | Self::Cancellation(_) => WRITE,
+            Self::Payments => READ_WRITE,
+            _ => READ,
+        }
+    }
+
+    fn takes(self, verb: Verb) -> bool {
+        match verb {
+            Verb::Read => self.allow() != WRITE,
+            Verb::Write => self.allow() != READ,
+            Verb::Ask => true,
+        }
+    }
+
+    /// The one payment that a payer may see here.
+    const fn shows_payment(self) -> Option<&'a str> {
+        match self {
+            Self::Status(id) | Self::Payment(id) | Self::QrCode(id) | Self::PaymentEvents(id) => {
+                Some(id)
+            }
+            _ => None,
+        }
+    }
+}

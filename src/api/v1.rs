@@ -1,0 +1,154 @@
+//! The `/v1` endpoints: payments, their events and QR codes, the event log, deliveries.
+
+use qrcode::render::svg::Color;
+use qrcode::{EcLevel, QrCode};
+use warp::reply::Response;
+
+use super::ApiContext;
+use super::answer;
+use super::create::{self, Dialect, unknown_chain};
+use super::problem::{Kind, Problem};
+use super::query::Query;
+use super::wire::PaymentObject;
+use super::wire::delivery::DeliveryObject;
+use super::wire::list::{List, event_list};
+use crate::domain::ids::{DeliveryId, PaymentId, Sequence};
+use crate::domain::payment::{Payment, Status};
+use crate::store::{DeliveryFilter, EventScope, PaymentFilter};
+
+/// Pixels a side that a QR code has at least.
+const QR_PIXELS: u32 = 240;
+const DELIVERY_STATES: [&str; 3] = ["due", "delivered", "exhausted"];
+
+pub async fn create(ctx: &ApiContext, body: &[u8]) -> Result<Response, Problem> {
+    let new = create::payment(ctx, body, Dialect::V1).await?;
+    let payment = ctx.ledger.create(new).await?;
+    let (client_token, checkout_url) = create::access(ctx, &payment);
+    let object =
+        PaymentObject::new(&payment, &ctx.chains).with_access(&client_token, &checkout_url);
+    answer::created(&object, &format!("/v1/payments/{}", payment.id))
+}
+
+pub async fn get(ctx: &ApiContext, id: &str) -> Result<Response, Problem> {
+    let payment = find(ctx, id).await?;
+    answer::ok(&PaymentObject::new(&payment, &ctx.chains))
+}
+
+pub async fn cancel(ctx: &ApiContext, id: &str) -> Result<Response, Problem> {
+    let id = parse_id(id)?;
+    let payment = ctx.ledger.cancel(id).await?;
+    answer::ok(&PaymentObject::new(&payment, &ctx.chains))
+}
+
+pub async fn list(ctx: &ApiContext, query: &str) -> Result<Response, Problem> {
+    let known = ["status", "chain", "order_id", "after", "limit"];
+    let mut query = Query::parse(query, &known);
+    let filter = PaymentFilter {
+        status: query.take("status", status_word),
+        chain: query.take("chain", |name| {
+            let chain = ctx.chains.by_name(name);
+            chain
+                .map(|chain| chain.spec.id)
+                .ok_or_else(|| unknown_chain(ctx, name))
+        }),
+        order_id: query.take("order_id", |text| Ok(text.trim().to_owned())),
+    };
+    let after = query.take("after", payment_cursor);
+    let limit = query.limit();
+    query.finish()?;
+    let page = ctx.store.payments(filter, after, limit).await?;
+    let objects = page.items.iter();
+    let objects = objects
+        .map(|payment| PaymentObject::new(payment, &ctx.chains))
+        .collect();
+    answer::ok(&List::new(objects, page.next))
+}
+
+/// The address alone: every wallet reads that, while the forms with an amount are read by few.
+pub async fn qr(ctx: &ApiContext, id: &str) -> Result<Response, Problem> {
+    let payment = find(ctx, id).await?;
+    let address = payment.address.to_tron();
+    let code = QrCode::with_error_correction_level(address, EcLevel::M).map_err(|error| {
+        tracing::error!(%error, "an address does not fit a QR code");
+        Problem::new(Kind::Internal, "the QR code could not be drawn")
+    })?;
+    let image = code
+        .render::<Color<'_>>()
+        .min_dimensions(QR_PIXELS, QR_PIXELS)
+        .dark_color(Color("#000"))
+        .light_color(Color("#fff"))
+        .build();
+    Ok(answer::svg(image))
+}
+
+pub async fn payment_events(ctx: &ApiContext, id: &str, query: &str) -> Result<Response, Problem> {
+    let payment = find(ctx, id).await?;
+    events_of(ctx, EventScope::Payment(payment.id), query).await
+}
+
+pub async fn events(ctx: &ApiContext, query: &str) -> Result<Response, Problem> {
+    events_of(ctx, EventScope::All, query).await
+}
+
+async fn events_of(ctx: &ApiContext, scope: EventScope, query: &str) -> Result<Response, Problem> {
+    let mut query = Query::parse(query, &["after", "limit"]);
+    let after = query.take("after", |text| {
+        let number = text.parse().map(Sequence);
+        number.map_err(|_| "after must be an event's sequence number".to_owned())
+    });
+    let limit = query.limit();
+    query.finish()?;
+    // One more than asked for tells whether anything follows.
+    let mut rows = ctx
+        .store
+        .events(scope, after.unwrap_or_default(), limit + 1)
+        .await?;
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let next = rows.last().filter(|_| more).map(|row| row.sequence);
+    Ok(answer::json(event_list(&rows, next)))
+}
+
+pub async fn deliveries(ctx: &ApiContext, query: &str) -> Result<Response, Problem> {
+    let mut query = Query::parse(query, &["payment_id", "state", "after", "limit"]);
+    let filter = DeliveryFilter {
+        payment: query.take("payment_id", |text| {
+            PaymentId::parse(text).ok_or_else(|| "payment_id must be a payment's id".to_owned())
+        }),
+        state: query.take("state", |text| {
+            let state = DELIVERY_STATES.into_iter().find(|state| *state == text);
+            state.ok_or_else(|| format!("state must be one of: {}", DELIVERY_STATES.join(", ")))
+        }),
+    };
+    let after = query.take("after", |text| {
+        DeliveryId::parse(text)
+            .ok_or_else(|| "after must be a delivery's id, like dlv_20_0".to_owned())
+    });
+    let limit = query.limit();
+    query.finish()?;
+    let page = ctx.store.deliveries(filter, after, limit).await?;
+    let objects = page.items.iter().map(DeliveryObject::new).collect();
+    answer::ok(&List::new(objects, page.next))
+}
+
+/// The payment of a path.
+pub async fn find(ctx: &ApiContext, id: &str) -> Result<Payment, Problem> {
+    let payment = ctx.store.payment(parse_id(id)?).await?;
+    payment.ok_or_else(Problem::payment_not_found)
+}
+
+/// Whatever is not an id is the id of no payment.
+fn parse_id(id: &str) -> Result<PaymentId, Problem> {
+    PaymentId::parse(id).ok_or_else(Problem::payment_not_found)
+}
+
+fn status_word(text: &str) -> Result<Status, String> {
+    Status::parse(text).ok_or_else(|| {
+        let words = Status::ALL.map(Status::as_str);
+        format!("status must be one of: {}", words.join(", "))
+    })
+}
+
+fn payment_cursor(text: &str) -> Result<PaymentId, String> {
+    PaymentId::parse(text).ok_or_else(|| "after must be a payment's id".to_owned())
+}
