@@ -39,7 +39,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     let Loaded {
         config, warnings, ..
     } = loaded?;
-    eprint!("{}", warning_lines(&warnings));
+    if matches!(command, Command::Serve(_)) {
+        eprint!("{}", warning_lines(&warnings));
+    }
     logging::start(&config.log)?;
     install_crypto_provider();
     let runtime = tokio::runtime::Builder::new_multi_thread()
