@@ -4,6 +4,7 @@ pub mod address;
 pub mod amount;
 pub mod chain;
 pub mod changes;
+pub mod claim;
 pub mod delivery;
 pub mod event;
 pub mod ids;
@@ -11,3 +12,5 @@ pub mod ledger;
 pub mod matcher;
 pub mod payment;
 pub mod retry;
+#[cfg(test)]
+pub mod test_support;
