@@ -201,9 +201,11 @@ impl Payment {
         Self::sum(confirmed.map(|c| c.amount))
     }
 
-    /// The least sum that completes the payment.
+    /// The least sum that completes the payment; never nothing, however wide the tolerance.
     pub fn needed(&self) -> Amount {
-        self.to_pay.saturating_sub(self.tolerance)
+        self.to_pay
+            .saturating_sub(self.tolerance)
+            .max(Amount::from_base_units(1))
     }
 
     pub fn is_overpaid(&self) -> bool {
@@ -329,20 +331,19 @@ impl Payment {
         }
         let needed = self.needed();
         let received = self.received();
-        let any = !received.is_zero();
-        if any && self.confirmed() >= needed {
+        if self.confirmed() >= needed {
             return Status::Completed;
         }
-        if any && received >= needed {
+        if received >= needed {
             return Status::Confirming;
         }
         // Once announced, an end is only undone by enough money.
         let ended = at.tip_time > self.expires_at
             || matches!(self.status, Status::Expired | Status::Underpaid);
-        match (ended, any) {
+        match (ended, received.is_zero()) {
             (false, _) => Status::Pending,
-            (true, true) => Status::Underpaid,
-            (true, false) => Status::Expired,
+            (true, false) => Status::Underpaid,
+            (true, true) => Status::Expired,
         }
     }
 

@@ -12,6 +12,7 @@ use super::changes::{ChainChange, Changes, Cursor, PaymentKeys, Timer, View, Vie
 use super::claim::{Claim, ClaimOrder, ClaimQuery, Width};
 use super::event::Event;
 use super::ids::{BlockHash, ChainId, Height, PaymentId, Sequence, TransferKey, TxId, UnixMs};
+use super::ledger::Refusal;
 use super::payment::{
     AmountMode, Awaits, ChainPoint, Finality, MatchRule, Payment, Status, TransferRecord,
     TransferState,
@@ -25,7 +26,7 @@ pub const USDT: u128 = 1_000_000;
 
 /// The time of a height's slot.
 pub const fn slot(height: u64) -> UnixMs {
-    UnixMs(1_700_000_001_000 + height * SLOT_MS)
+    UnixMs(1_700_000_001_000_u64.saturating_add(height.saturating_mul(SLOT_MS)))
 }
 
 pub fn usdt(whole: u128) -> Amount {
@@ -161,6 +162,23 @@ pub struct MemoryState {
 }
 
 impl MemoryState {
+    /// With a cursor at a block of the main branch.
+    pub fn starting_at(height: u64) -> Self {
+        let mut state = Self::default();
+        state.apply_chain(CHAIN, ChainChange::Jump(block(height, Vec::new()).header));
+        state
+    }
+
+    /// Applies what a decision on this state comes to; a refusal changes nothing.
+    pub fn decide(
+        &mut self,
+        decision: impl FnOnce(&dyn View) -> Result<Changes, Refusal>,
+    ) -> Result<Changes, Refusal> {
+        let changes = decision(self)?;
+        self.apply(&changes);
+        Ok(changes)
+    }
+
     pub fn apply(&mut self, changes: &Changes) {
         for change in &changes.payments {
             match (&change.before, &change.after) {
