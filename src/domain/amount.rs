@@ -50,6 +50,7 @@ const MAX_TEXT_BYTES: usize = 128;
 
 impl Amount {
     pub const ZERO: Self = Self(0);
+    pub const MAX: Self = Self(u128::MAX);
 
     pub const fn from_base_units(units: u128) -> Self {
         Self(units)

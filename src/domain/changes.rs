@@ -7,6 +7,7 @@
 use thiserror::Error;
 
 use super::chain::BlockHeader;
+use super::claim::{Claim, ClaimKey, ClaimQuery};
 use super::event::Event;
 use super::ids::{ChainId, Height, PaymentId, Sequence, TransferKey, UnixMs, Watched};
 use super::payment::{Awaits, ChainPoint, Payment, Status, TransferRecord};
@@ -37,8 +38,10 @@ impl Cursor {
 pub trait View {
     fn payment(&self, id: PaymentId) -> Result<Option<Payment>, ViewError>;
     fn payment_by_order(&self, order_id: &str) -> Result<Option<PaymentId>, ViewError>;
-    /// Payments that take notice of transfers to this address, oldest first.
-    fn watching(&self, watched: Watched) -> Result<Vec<PaymentId>, ViewError>;
+    /// Claims on transfers to an address, by width of their tolerance, then in the query's order.
+    fn claims(&self, query: &ClaimQuery) -> Result<Vec<Claim>, ViewError>;
+    /// Whether any payment takes notice of transfers on this chain.
+    fn watches(&self, chain: ChainId) -> Result<bool, ViewError>;
     fn transfer(&self, key: &TransferKey) -> Result<Option<TransferRecord>, ViewError>;
     fn transfers_above(
         &self,
@@ -119,6 +122,8 @@ pub enum Unfinished {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PaymentKeys {
     pub watched: Option<Watched>,
+    /// Present exactly where `watched` is.
+    pub claim: Option<ClaimKey>,
     pub awaits: Option<(ChainId, Awaits)>,
     pub timer: Option<(Timer, UnixMs)>,
 }
@@ -126,6 +131,7 @@ pub struct PaymentKeys {
 impl PaymentKeys {
     pub const NONE: Self = Self {
         watched: None,
+        claim: None,
         awaits: None,
         timer: None,
     };
@@ -135,11 +141,12 @@ impl PaymentKeys {
         let timer = match (payment.status, payment.watched) {
             (Status::Pending, _) => Some((Timer::Deadline(payment.chain), payment.expires_at)),
             (Status::Confirming, _) => None,
-            (_, true) => Some((Timer::GraceEnd(payment.chain), payment.grace_end())),
+            (_, true) => Some((Timer::GraceEnd(payment.chain), payment.unwatch_at())),
             (_, false) => payment.closed_at.map(|at| (Timer::Closed, at)),
         };
         Self {
             watched: payment.watched.then(|| payment.watched_address()),
+            claim: payment.watched.then(|| ClaimKey::of(payment)),
             awaits: payment.awaits().map(|awaits| (payment.chain, awaits)),
             timer,
         }

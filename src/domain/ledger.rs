@@ -3,23 +3,28 @@
 //! Pure: reads a `View`, returns `Changes` or a refusal. It checks that blocks extend the cursor, so that
 //! no caller can process a block twice or out of order. Refuses to know sockets, webhooks and storage.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use thiserror::Error;
 
 use super::amount::Amount;
 use super::chain::{Block, BlockHeader, Transfer};
 use super::changes::{ChainChange, Changes, PaymentChange, Timer, Unfinished, View, ViewError};
+use super::claim::{ClaimGroup, ClaimKey, ClaimOrder, ClaimQuery};
 use super::event::{AfterCompletion, Event, EventKind};
 use super::ids::{BlockHash, ChainId, Height, PaymentId, TransferKey, UnixMs, Watched};
 use super::matcher::{self, Verdict};
 use super::payment::{
-    AmountMode, ChainPoint, Credit, CreditState, Payment, Status, TransferRecord, TransferState,
-    UnmatchedReason,
+    AmountMode, ChainPoint, Credit, CreditState, MatchRule, Payment, Status, TransferRecord,
+    TransferState, UnmatchedReason,
 };
 
 /// Timers and confirmations handled in one commit at most; the rest follows in the next.
 pub const BATCH_PAYMENTS: usize = 5_000;
+/// Payments of one kind that are looked at for one transfer at most, beside those that this commit has moved on.
+const CANDIDATES: usize = 64;
+/// Payments asking for less, and for more, than a transfer's amount that are looked at.
+const NEIGHBOURS: usize = 2;
 
 /// Why a decision was refused. The caller's state is behind, or the request cannot be met.
 #[derive(Debug, Error)]
@@ -73,17 +78,10 @@ pub fn create(
     if let Some(other) = view.payment_by_order(&new.order_id)? {
         return Err(Refusal::OrderTaken(other));
     }
-    let neighbours = load(view, &view.watching(new.watched_address())?)?;
     match new.amount_mode {
-        AmountMode::Unique => new.to_pay = unique_amount(&new, &neighbours, policy.unique_cap)?,
+        AmountMode::Unique => new.to_pay = unique_amount(view, &new, policy.unique_cap)?,
         AmountMode::Fixed if policy.ambiguity == AmbiguityRule::Reject => {
-            let rival = neighbours
-                .iter()
-                .filter(|p| p.status.is_open())
-                .find(|p| matcher::is_ambiguous(p, new.rule, new.to_pay, new.tolerance));
-            if let Some(rival) = rival {
-                return Err(Refusal::AmountAmbiguous(rival.id));
-            }
+            refuse_rivals(view, &new)?
         }
         AmountMode::Fixed => {}
     }
@@ -105,27 +103,90 @@ pub fn create(
     })
 }
 
-/// The least amount from the expected one upwards that no open or grace-period payment on the address claims.
-fn unique_amount(new: &Payment, neighbours: &[Payment], cap: Amount) -> Result<Amount, Refusal> {
-    let mut candidate = new.expected;
-    let limit = new.expected.saturating_add(cap);
-    loop {
-        let rival = neighbours
-            .iter()
-            .find(|p| matcher::is_ambiguous(p, new.rule, candidate, new.tolerance));
-        let Some(rival) = rival else {
-            return Ok(candidate);
-        };
-        let reach = rival.tolerance.saturating_add(new.tolerance);
-        let next = rival
-            .to_pay
-            .saturating_add(reach)
-            .saturating_add(Amount::from_base_units(1));
-        if next <= candidate || next > limit {
-            return Err(Refusal::NoUniqueAmount(cap));
-        }
-        candidate = next;
+/// Claims of an address's payments on any amount from `low` to `high`.
+fn claims_of(
+    new: &Payment,
+    rule: MatchRule,
+    group: ClaimGroup,
+    (low, high): (Amount, Amount),
+    limit: usize,
+) -> ClaimQuery {
+    ClaimQuery {
+        watched: new.watched_address(),
+        rule,
+        group,
+        low,
+        high,
+        order: ClaimOrder::Rising,
+        limit,
     }
+}
+
+const ANY_AMOUNT: (Amount, Amount) = (Amount::ZERO, Amount::MAX);
+
+/// Refuses a payment while an open one on the address could claim the same transfer.
+fn refuse_rivals(view: &dyn View, new: &Payment) -> Result<(), Refusal> {
+    let own = ClaimKey::of(new).claim;
+    let span = match new.rule {
+        MatchRule::Exact => (own.low(), own.high()),
+        MatchRule::Accumulate => ANY_AMOUNT,
+    };
+    for (rule, span) in [
+        (MatchRule::Exact, span),
+        (MatchRule::Accumulate, ANY_AMOUNT),
+    ] {
+        for group in ClaimGroup::OPEN {
+            let rivals = view.claims(&claims_of(new, rule, group, span, 1))?;
+            if let Some(rival) = rivals.first() {
+                return Err(Refusal::AmountAmbiguous(rival.id));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The least amount from the expected one upwards that no open or grace-period payment on the address claims.
+///
+/// A closed payment that takes any amount does not count: no choice of amount could keep its payer's next transfer apart.
+fn unique_amount(view: &dyn View, new: &Payment, cap: Amount) -> Result<Amount, Refusal> {
+    if new.rule == MatchRule::Accumulate {
+        return refuse_rivals(view, new).map(|()| new.expected);
+    }
+    for group in ClaimGroup::OPEN {
+        let query = claims_of(new, MatchRule::Accumulate, group, ANY_AMOUNT, 1);
+        if let Some(rival) = view.claims(&query)?.first() {
+            return Err(Refusal::AmountAmbiguous(rival.id));
+        }
+    }
+    let limit = new.expected.saturating_add(cap);
+    let low = new.expected.saturating_sub(new.tolerance);
+    let high = limit.saturating_add(new.tolerance);
+    let mut taken = Vec::new();
+    for group in ClaimGroup::ALL {
+        let query = claims_of(new, MatchRule::Exact, group, (low, high), usize::MAX);
+        for claim in view.claims(&query)? {
+            taken.push((
+                claim.low().saturating_sub(new.tolerance),
+                claim.high().saturating_add(new.tolerance),
+            ));
+        }
+    }
+    taken.sort_unstable();
+    let mut candidate = new.expected;
+    for (from, to) in taken {
+        if from > candidate {
+            break;
+        }
+        if to >= candidate {
+            candidate = to
+                .checked_add(Amount::from_base_units(1))
+                .ok_or(Refusal::NoUniqueAmount(cap))?;
+        }
+    }
+    if candidate > limit {
+        return Err(Refusal::NoUniqueAmount(cap));
+    }
+    Ok(candidate)
 }
 
 /// Cancels a payment that waits for money.
@@ -236,8 +297,9 @@ pub fn jump(
     to: &BlockHeader,
     watching: Watching,
 ) -> Result<Changes, Refusal> {
+    // The caller's word is from before this commit; a payment may have been created since.
     let has_cursor = view.cursor(chain)?.is_some();
-    if has_cursor && watching == Watching::Something {
+    if has_cursor && (watching == Watching::Something || view.watches(chain)?) {
         return Err(Refusal::JumpWhileWatching);
     }
     Ok(Changes {
@@ -266,13 +328,7 @@ pub fn finalize(
     if header.height <= cursor.final_height {
         return Ok(Changes::default());
     }
-    let ours = view.block(chain, header.height)?;
-    if ours.map(|b| b.hash) != Some(header.hash) {
-        return Err(Refusal::NotOurs {
-            height: header.height,
-            hash: header.hash,
-        });
-    }
+    our_block(view, chain, header)?;
     let at = ChainPoint {
         final_height: header.height,
         ..cursor.point()
@@ -280,6 +336,16 @@ pub fn finalize(
     let mut draft = Draft::new(view, chain, now);
     draft.confirm(at)?;
     Ok(draft.finish(Some(ChainChange::Final(header.height))))
+}
+
+/// The block of this height and hash as we processed it.
+fn our_block(view: &dyn View, chain: ChainId, named: &BlockHeader) -> Result<BlockHeader, Refusal> {
+    view.block(chain, named.height)?
+        .filter(|ours| ours.hash == named.hash)
+        .ok_or(Refusal::NotOurs {
+            height: named.height,
+            hash: named.hash,
+        })
 }
 
 /// Ends the life of closed payments that were closed before `before` (wall time).
@@ -324,6 +390,8 @@ struct Draft<'a> {
     order: Vec<PaymentId>,
     transfers: Vec<TransferRecord>,
     events: Vec<Event>,
+    /// Payments that have left the place where the view still shows them.
+    moved: usize,
     unfinished: Unfinished,
 }
 
@@ -337,6 +405,7 @@ impl<'a> Draft<'a> {
             order: Vec::new(),
             transfers: Vec::new(),
             events: Vec::new(),
+            moved: 0,
             unfinished: Unfinished::No,
         }
     }
@@ -375,6 +444,7 @@ impl<'a> Draft<'a> {
             self.open(id)?;
             if let Some(payment) = self.get_mut(id) {
                 payment.watched = false;
+                self.moved += 1;
             }
         }
         Ok(())
@@ -398,11 +468,11 @@ impl<'a> Draft<'a> {
             txid: transfer.txid,
             log_index: transfer.log_index,
         };
-        let ids = self.view.watching(Watched {
-            chain: self.chain,
-            address: transfer.to,
-        })?;
-        if ids.is_empty() || transfer.amount.is_zero() || self.is_settled(&key)? {
+        if transfer.amount.is_zero() || self.is_settled(&key)? {
+            return Ok(());
+        }
+        let candidates = self.candidates(transfer)?;
+        if candidates.is_empty() {
             return Ok(());
         }
         let mut record = TransferRecord {
@@ -414,15 +484,46 @@ impl<'a> Draft<'a> {
             block_time: at.tip_time,
             state: TransferState::Reverted,
         };
-        let mut candidates = Vec::with_capacity(ids.len());
-        for id in ids {
-            candidates.extend(self.open(id)?.cloned());
-        }
         let verdict = matcher::judge(&record, &candidates);
         record.state = state_after(verdict);
         self.transfers.push(record);
         self.carry_out(verdict, record, at);
         Ok(())
+    }
+
+    /// The payments that matter for a transfer, oldest first: of each group those that ask for its amount, the
+    /// nearest that ask for another, and those that gather any.
+    fn candidates(&mut self, transfer: &Transfer) -> Result<Vec<Payment>, ViewError> {
+        use MatchRule::{Accumulate, Exact};
+        let amount = transfer.amount;
+        let mut ids = BTreeSet::new();
+        for group in ClaimGroup::ALL {
+            let asked = (Exact, amount, amount, group.order(), CANDIDATES);
+            let below = (Exact, Amount::ZERO, amount, ClaimOrder::Falling, NEIGHBOURS);
+            let above = (Exact, amount, Amount::MAX, ClaimOrder::Rising, NEIGHBOURS);
+            let (low, high) = ANY_AMOUNT;
+            let any = (Accumulate, low, high, group.order(), CANDIDATES);
+            for (rule, low, high, order, limit) in [asked, below, above, any] {
+                let query = ClaimQuery {
+                    watched: Watched {
+                        chain: self.chain,
+                        address: transfer.to,
+                    },
+                    rule,
+                    group,
+                    low,
+                    high,
+                    order,
+                    limit: limit + self.moved,
+                };
+                ids.extend(self.view.claims(&query)?.iter().map(|claim| claim.id));
+            }
+        }
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            found.extend(self.open(id)?.filter(|p| p.watched).cloned());
+        }
+        Ok(found)
     }
 
     /// Whether this very transfer has been dealt with and not been taken back since.
@@ -476,6 +577,7 @@ impl<'a> Draft<'a> {
         if !payment.revert(&record.key) {
             return Ok(());
         }
+        let before = payment.status;
         payment.settle(at, now);
         let after = if was_completed {
             AfterCompletion::Yes
@@ -483,6 +585,7 @@ impl<'a> Draft<'a> {
             AfterCompletion::No
         };
         self.announce_with(EventKind::Reverted, id, Some(record), at.tip, after);
+        self.announce_status(id, before, at);
         Ok(())
     }
 
@@ -494,14 +597,22 @@ impl<'a> Draft<'a> {
         };
         let before = payment.status;
         payment.settle(at, now);
-        let after = payment.status;
-        let overpaid = payment.is_overpaid();
         if credited.is_some() {
             self.announce_detection(id, credited, at);
         }
+        self.announce_status(id, before, at);
+    }
+
+    /// Announces the status that a payment has come to, if it is another than before.
+    fn announce_status(&mut self, id: PaymentId, before: Status, at: ChainPoint) {
+        let Some(payment) = self.get_mut(id) else {
+            return;
+        };
+        let (after, overpaid) = (payment.status, payment.is_overpaid());
         if before == after {
             return;
         }
+        self.moved += 1;
         match after {
             Status::Completed => {
                 self.announce(EventKind::Completed, id, None, at.tip);

@@ -2,9 +2,11 @@
 //!
 //! Pure choice: the candidates come in, oldest first; a verdict goes out. Changes nothing itself.
 
+use std::cmp::Reverse;
+
 use super::amount::Amount;
 use super::ids::PaymentId;
-use super::payment::{MAX_CREDITS, MatchRule, Payment, Status, TransferRecord, UnmatchedReason};
+use super::payment::{MatchRule, Payment, Status, TransferRecord, UnmatchedReason};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -28,62 +30,84 @@ pub fn judge(transfer: &TransferRecord, candidates: &[Payment]) -> Verdict {
         .filter(|p| p.existed_at(transfer.height, transfer.block_time))
         .collect();
     if known.is_empty() {
-        return unmatched(UnmatchedReason::Early, candidates.first());
+        let meant = nearest(transfer, candidates.iter());
+        return unmatched(UnmatchedReason::Early, meant);
     }
-    let accepting = || known.iter().filter(|p| p.accepts(transfer.block_time));
-    let exact = accepting()
-        .filter(|p| p.rule == MatchRule::Exact && fits(p, transfer.amount))
+    let exact = accepting(transfer, &known, MatchRule::Exact)
+        .filter(|p| fits(p, transfer.amount))
         .min_by_key(|p| (distance(p.to_pay, transfer.amount), p.id));
-    if let Some(payment) = exact {
-        return Verdict::Credit(payment.id);
+    let taker = exact.or_else(|| {
+        accepting(transfer, &known, MatchRule::Accumulate).find(|p| p.has_room_for(transfer.amount))
+    });
+    match taker {
+        Some(payment) => Verdict::Credit(payment.id),
+        None => judge_unfit(transfer, &known),
     }
-    if let Some(payment) = accepting().find(|p| p.rule == MatchRule::Accumulate) {
-        return Verdict::Credit(payment.id);
-    }
-    judge_unfit(transfer, &known)
 }
 
-/// The transfer settles nothing: says why, and whose it most likely was.
-fn judge_unfit(transfer: &TransferRecord, known: &[&Payment]) -> Verdict {
-    let same_amount = |p: &&&Payment| p.rule == MatchRule::Exact && fits(p, transfer.amount);
-    if let Some(payment) = known
+/// Those of a rule that wait for money and are in time for it.
+fn accepting<'a>(
+    transfer: &TransferRecord,
+    known: &[&'a Payment],
+    rule: MatchRule,
+) -> impl Iterator<Item = &'a Payment> {
+    known
         .iter()
-        .filter(same_amount)
-        .find(|p| is_late(p, transfer))
-    {
+        .copied()
+        .filter(move |p| p.rule == rule && p.accepts(transfer.block_time))
+}
+
+/// The transfer settles nothing: says why, and whose it most likely was. A payment that asked for the very amount
+/// comes first, whatever became of it; then the one that waits for another amount; then the nearest amount.
+fn judge_unfit(transfer: &TransferRecord, known: &[&Payment]) -> Verdict {
+    let asked = || {
+        known
+            .iter()
+            .copied()
+            .filter(|p| p.rule == MatchRule::Exact && fits(p, transfer.amount))
+    };
+    if let Some(payment) = asked().find(|p| is_late(p, transfer)) {
         return Verdict::Late(payment.id);
     }
-    let mut open_exact = known
-        .iter()
-        .filter(|p| p.rule == MatchRule::Exact && p.accepts(transfer.block_time));
-    match (open_exact.next(), open_exact.next()) {
+    if let Some(payment) = asked().next_back() {
+        return unmatched(reason_for(payment), Some(payment));
+    }
+    let mut waiting = accepting(transfer, known, MatchRule::Exact);
+    match (waiting.next(), waiting.next()) {
         (Some(payment), None) => return Verdict::Mismatch(payment.id),
         (Some(_), Some(_)) => return unmatched(UnmatchedReason::WrongAmount, None),
         _ => {}
     }
-    let late = known
-        .iter()
-        .find(|p| p.rule == MatchRule::Accumulate && is_late(p, transfer));
-    if let Some(payment) = late {
+    let gathering = || {
+        known
+            .iter()
+            .copied()
+            .filter(|p| p.rule == MatchRule::Accumulate)
+    };
+    if let Some(payment) = gathering().find(|p| is_late(p, transfer)) {
         return Verdict::Late(payment.id);
     }
-    let closest = known
-        .iter()
-        .rev()
-        .find(|p| same_amount(p))
-        .or_else(|| known.last());
-    unmatched(reason_for(closest.copied()), closest.copied())
+    if let Some(payment) = gathering().next_back() {
+        return unmatched(reason_for(payment), Some(payment));
+    }
+    let meant = nearest(transfer, known.iter().copied());
+    unmatched(UnmatchedReason::WrongAmount, meant)
 }
 
-fn reason_for(closest: Option<&Payment>) -> UnmatchedReason {
-    match closest {
-        Some(p) if p.credits.len() >= MAX_CREDITS => UnmatchedReason::TooMany,
-        Some(p) => match p.status {
-            Status::Completed | Status::Confirming => UnmatchedReason::Extra,
-            Status::Cancelled => UnmatchedReason::Cancelled,
-            Status::Pending | Status::Expired | Status::Underpaid => UnmatchedReason::WrongAmount,
-        },
-        None => UnmatchedReason::WrongAmount,
+/// The newest of those whose amount is nearest.
+fn nearest<'a>(
+    transfer: &TransferRecord,
+    payments: impl Iterator<Item = &'a Payment>,
+) -> Option<&'a Payment> {
+    payments.min_by_key(|p| (distance(p.to_pay, transfer.amount), Reverse(p.id)))
+}
+
+/// Why a payment that asked for this amount, or for any, does not take it.
+fn reason_for(payment: &Payment) -> UnmatchedReason {
+    match payment.status {
+        Status::Completed | Status::Confirming => UnmatchedReason::Extra,
+        Status::Cancelled => UnmatchedReason::Cancelled,
+        Status::Pending | Status::Expired | Status::Underpaid => UnmatchedReason::TooMany,
     }
 }
 
@@ -109,17 +133,4 @@ fn fits(payment: &Payment, amount: Amount) -> bool {
 
 fn distance(a: Amount, b: Amount) -> Amount {
     a.saturating_sub(b).max(b.saturating_sub(a))
-}
-
-/// Whether two payments on one address could both claim the same transfer.
-pub fn is_ambiguous(
-    existing: &Payment,
-    rule: MatchRule,
-    to_pay: Amount,
-    tolerance: Amount,
-) -> bool {
-    let either_accumulates =
-        existing.rule == MatchRule::Accumulate || rule == MatchRule::Accumulate;
-    let reach = existing.tolerance.saturating_add(tolerance);
-    either_accumulates || distance(existing.to_pay, to_pay) <= reach
 }

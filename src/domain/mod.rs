@@ -4,10 +4,23 @@ pub mod address;
 pub mod amount;
 pub mod chain;
 pub mod changes;
+pub mod claim;
 pub mod delivery;
 pub mod event;
 pub mod ids;
 pub mod ledger;
+#[cfg(test)]
+mod ledger_create_tests;
+#[cfg(test)]
+mod ledger_model_tests;
+#[cfg(test)]
+mod ledger_tests;
 pub mod matcher;
+#[cfg(test)]
+mod matcher_tests;
 pub mod payment;
+#[cfg(test)]
+mod payment_tests;
 pub mod retry;
+#[cfg(test)]
+pub mod test_support;

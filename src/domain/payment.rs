@@ -164,6 +164,11 @@ pub struct ChainPoint {
 
 /// Block times may lag the wall clock of the hub by this much without a transfer counting as earlier than its payment.
 pub const CLOCK_SKEW_MS: u64 = 30_000;
+/// The same for a block above the newest height known at creation. Such a block is usually younger than the payment
+/// whatever the clocks say; but after an outage the newest height known is an old one, and then only the times tell.
+pub const CLOCK_SKEW_ABOVE_MS: u64 = 600_000;
+/// An ended payment's address is watched at least this long.
+pub const MIN_WATCH_SECONDS: u64 = 3_600;
 
 impl Payment {
     pub fn watched_address(&self) -> Watched {
@@ -196,9 +201,11 @@ impl Payment {
         Self::sum(confirmed.map(|c| c.amount))
     }
 
-    /// The least sum that completes the payment.
+    /// The least sum that completes the payment; never nothing, however wide the tolerance.
     pub fn needed(&self) -> Amount {
-        self.to_pay.saturating_sub(self.tolerance)
+        self.to_pay
+            .saturating_sub(self.tolerance)
+            .max(Amount::from_base_units(1))
     }
 
     pub fn is_overpaid(&self) -> bool {
@@ -221,7 +228,12 @@ impl Payment {
 
     /// Whether a transfer in this block can have been meant for this payment at all.
     pub fn existed_at(&self, height: Height, block_time: UnixMs) -> bool {
-        height > self.created_above || block_time.plus_ms(CLOCK_SKEW_MS) >= self.created_at
+        let skew = if height > self.created_above {
+            CLOCK_SKEW_ABOVE_MS
+        } else {
+            CLOCK_SKEW_MS
+        };
+        block_time.plus_ms(skew) >= self.created_at
     }
 
     /// Whether a transfer in a block of this time is in time.
@@ -236,7 +248,14 @@ impl Payment {
             self.status,
             Status::Pending | Status::Expired | Status::Underpaid
         );
-        waiting && self.in_time(block_time) && self.live_credits().count() < MAX_CREDITS
+        waiting && self.in_time(block_time)
+    }
+
+    /// Whether one more credit of this amount can be kept. A payment that is full of small pieces still takes the one
+    /// that completes it, so that nobody can block it by sending dust.
+    pub fn has_room_for(&self, amount: Amount) -> bool {
+        self.live_credits().count() < MAX_CREDITS
+            || self.received().saturating_add(amount) >= self.needed()
     }
 
     /// Chain time until which transfers to the address are noticed.
@@ -244,9 +263,22 @@ impl Payment {
         self.expires_at.plus_seconds(self.grace_seconds)
     }
 
+    /// Chain time until which the address is watched. Never right at the deadline: a fork can reach back over it,
+    /// and what the new branch holds must still be noticed.
+    pub fn unwatch_at(&self) -> UnixMs {
+        self.expires_at
+            .plus_seconds(self.grace_seconds.max(MIN_WATCH_SECONDS))
+    }
+
     pub fn credit(&mut self, credit: Credit) {
         self.credits
             .retain(|c| (c.txid, c.log_index) != (credit.txid, credit.log_index));
+        let reverted = |c: &Credit| c.state == CreditState::Reverted;
+        if self.credits.iter().filter(|c| reverted(c)).count() >= MAX_CREDITS
+            && let Some(oldest) = self.credits.iter().position(reverted)
+        {
+            self.credits.remove(oldest);
+        }
         self.credits.push(credit);
     }
 
@@ -280,6 +312,8 @@ impl Payment {
             return;
         }
         self.status = status;
+        // A fork can reopen a payment long after its end; it waits for money again, so it must see it.
+        self.watched |= status.is_open();
         self.closed_at = (!status.is_open()).then_some(now);
         self.completed_at = (status == Status::Completed).then_some(now);
         self.final_confirmations = None;
@@ -297,19 +331,19 @@ impl Payment {
         }
         let needed = self.needed();
         let received = self.received();
-        let any = !received.is_zero();
-        if any && self.confirmed() >= needed {
+        if self.confirmed() >= needed {
             return Status::Completed;
         }
-        if any && received >= needed {
+        if received >= needed {
             return Status::Confirming;
         }
+        // Once announced, an end is only undone by enough money.
         let ended = at.tip_time > self.expires_at
-            || (matches!(self.status, Status::Expired | Status::Underpaid) && !any);
-        match (ended, any) {
+            || matches!(self.status, Status::Expired | Status::Underpaid);
+        match (ended, received.is_zero()) {
             (false, _) => Status::Pending,
-            (true, true) => Status::Underpaid,
-            (true, false) => Status::Expired,
+            (true, false) => Status::Underpaid,
+            (true, true) => Status::Expired,
         }
     }
 
@@ -331,7 +365,9 @@ impl Payment {
             .min()?;
         Some(match self.finality {
             Finality::Final => Awaits::Final(next),
-            Finality::Depth(n) => Awaits::Tip(Height(next.0 + u64::from(n.saturating_sub(1)))),
+            Finality::Depth(n) => Awaits::Tip(Height(
+                next.0.saturating_add(u64::from(n.saturating_sub(1))),
+            )),
         })
     }
 }
@@ -345,9 +381,9 @@ pub enum Awaits {
 
 /// Confirmations of a block at `tip`; 0 while `tip` is below it.
 pub fn depth(block: Height, tip: Height) -> u32 {
-    (tip.0 + 1)
-        .checked_sub(block.0)
-        .map_or(0, |n| u32::try_from(n).unwrap_or(u32::MAX))
+    tip.0.checked_sub(block.0).map_or(0, |below| {
+        u32::try_from(below).unwrap_or(u32::MAX).saturating_add(1)
+    })
 }
 
 fn is_confirmed(finality: Finality, block: Height, at: ChainPoint) -> bool {

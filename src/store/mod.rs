@@ -131,7 +131,7 @@ pub struct Counters {
 
 impl Counters {
     pub fn of(&self, status: Status) -> u64 {
-        self.by_status[status as usize]
+        self.by_status[usize::from(rows::status_place(status))]
     }
 
     pub fn total(&self) -> u64 {

@@ -209,7 +209,7 @@ impl Snapshot {
     }
 
     pub fn watched(&self) -> Result<Vec<WatchedPayment>, StoreError> {
-        let table = self.open(tables::WATCHED)?;
+        let table = self.open(tables::CLAIMS)?;
         let entries = table.range::<&[u8]>(..).map_err(database)?;
         let mut found = Vec::new();
         for entry in entries {

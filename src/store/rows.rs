@@ -109,13 +109,14 @@ impl Stored for Payment {
             tolerance: self.tolerance.base_units(),
             depth: match self.finality {
                 Finality::Final => 0,
-                Finality::Depth(n) => n,
+                // A block's own confirmation is its first, so a depth of 0 asks for nothing less than 1.
+                Finality::Depth(n) => n.max(1),
             },
             created_at: self.created_at.0,
             created_above: self.created_above.0,
             expires_at: self.expires_at.0,
             grace_seconds: self.grace_seconds,
-            status: self.status as u8,
+            status: status_place(self.status),
             closed_at: self.closed_at.map(|t| t.0),
             completed_at: self.completed_at.map(|t| t.0),
             final_confirmations: self.final_confirmations,
@@ -160,7 +161,7 @@ impl Stored for Payment {
             created_above: Height(row.created_above),
             expires_at: UnixMs(row.expires_at),
             grace_seconds: row.grace_seconds,
-            status: *Status::ALL.get(usize::from(row.status))?,
+            status: status_from(row.status)?,
             closed_at: row.closed_at.map(UnixMs),
             completed_at: row.completed_at.map(UnixMs),
             final_confirmations: row.final_confirmations,
@@ -175,6 +176,38 @@ impl Stored for Payment {
             watched: row.watched,
         })
     }
+}
+
+/// A status's place in rows and counters. These numbers are on disk and never change.
+pub const fn status_place(status: Status) -> u8 {
+    match status {
+        Status::Pending => 0,
+        Status::Confirming => 1,
+        Status::Completed => 2,
+        Status::Underpaid => 3,
+        Status::Expired => 4,
+        Status::Cancelled => 5,
+    }
+}
+
+fn status_from(place: u8) -> Option<Status> {
+    Status::ALL.into_iter().find(|s| status_place(*s) == place)
+}
+
+/// A reason's place in rows. These numbers are on disk and never change.
+const fn reason_place(reason: UnmatchedReason) -> u8 {
+    match reason {
+        UnmatchedReason::WrongAmount => 0,
+        UnmatchedReason::Late => 1,
+        UnmatchedReason::Extra => 2,
+        UnmatchedReason::Cancelled => 3,
+        UnmatchedReason::Early => 4,
+        UnmatchedReason::TooMany => 5,
+    }
+}
+
+fn reason_from(place: u8) -> Option<UnmatchedReason> {
+    REASONS.into_iter().find(|r| reason_place(*r) == place)
 }
 
 fn credit_to_row(credit: &Credit) -> CreditRow {
@@ -255,9 +288,10 @@ impl Stored for TransferRecord {
             block_time: self.block_time.0,
             state: match self.state {
                 TransferState::Credited(id) => TransferStateRow::Credited(*id.0.as_bytes()),
-                TransferState::Unmatched { reason, payment } => {
-                    TransferStateRow::Unmatched(reason as u8, payment.map(|id| *id.0.as_bytes()))
-                }
+                TransferState::Unmatched { reason, payment } => TransferStateRow::Unmatched(
+                    reason_place(reason),
+                    payment.map(|id| *id.0.as_bytes()),
+                ),
                 TransferState::Reverted => TransferStateRow::Reverted,
             },
         }
@@ -279,7 +313,7 @@ impl Stored for TransferRecord {
             state: match row.state {
                 TransferStateRow::Credited(payment) => TransferState::Credited(id(payment)),
                 TransferStateRow::Unmatched(reason, payment) => TransferState::Unmatched {
-                    reason: *REASONS.get(usize::from(reason))?,
+                    reason: reason_from(reason)?,
                     payment: payment.map(id),
                 },
                 TransferStateRow::Reverted => TransferState::Reverted,
@@ -485,7 +519,8 @@ impl State {
 }
 
 impl Stored for State {
-    type Row = ([u64; Status::ALL.len()], u64, u64, u64, u64);
+    /// The first array counts payments by `status_place`.
+    type Row = ([u64; 6], u64, u64, u64, u64);
     const NAME: &'static str = "the counters";
 
     fn to_row(&self) -> Self::Row {

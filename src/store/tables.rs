@@ -4,12 +4,14 @@
 
 use redb::TableDefinition;
 
+use crate::domain::amount::Amount;
 use crate::domain::changes::Timer;
+use crate::domain::claim::{Claim, ClaimGroup, ClaimKey, Width};
 use crate::domain::ids::{
     ChainId, DeliveryId, EndpointId, Height, PaymentId, Sequence, TransferKey, TxId, UnixMs,
     Watched,
 };
-use crate::domain::payment::Awaits;
+use crate::domain::payment::{Awaits, MatchRule};
 
 pub type Bytes = &'static [u8];
 pub type Definition = TableDefinition<'static, Bytes, Bytes>;
@@ -29,8 +31,8 @@ tables! {
     PAYMENTS = "payments";
     /// order id text -> payment
     ORDERS = "orders";
-    /// chain, address, payment
-    WATCHED = "watched";
+    /// chain, address, rule, group, width, amount, payment -> tolerance
+    CLAIMS = "claims";
     /// timer kind, chain, time, payment
     TIMERS = "timers";
     /// chain, kind, height, payment
@@ -76,16 +78,53 @@ pub fn payment_from(bytes: &[u8]) -> Option<PaymentId> {
     Some(PaymentId(uuid::Uuid::from_bytes(bytes.try_into().ok()?)))
 }
 
-pub fn watched_prefix(watched: Watched) -> Vec<u8> {
+/// Bytes of a claim's key before its width.
+pub const CLAIM_PREFIX_BYTES: usize = 24;
+
+pub fn claims_prefix(watched: Watched, rule: MatchRule, group: ClaimGroup) -> Vec<u8> {
+    let rule = match rule {
+        MatchRule::Exact => 0,
+        MatchRule::Accumulate => 1,
+    };
+    let group = match group {
+        ClaimGroup::Waiting => 0,
+        ClaimGroup::Confirming => 1,
+        ClaimGroup::Ended => 2,
+        ClaimGroup::Done => 3,
+    };
     [
         &watched.chain.0.to_be_bytes()[..],
         watched.address.as_bytes(),
+        &[rule, group],
     ]
     .concat()
 }
 
-pub fn watched(watched: Watched, id: PaymentId) -> Vec<u8> {
-    [&watched_prefix(watched)[..], &payment(id)].concat()
+pub fn claims_from(prefix: &[u8], width: Width, to_pay: Amount) -> Vec<u8> {
+    [prefix, &[width.0], &to_pay.base_units().to_be_bytes()].concat()
+}
+
+pub fn claim(key: &ClaimKey) -> Vec<u8> {
+    let prefix = claims_prefix(key.watched, key.rule, key.group);
+    let width = Width::of(key.claim.tolerance);
+    [
+        &claims_from(&prefix, width, key.claim.to_pay)[..],
+        &payment(key.claim.id),
+    ]
+    .concat()
+}
+
+pub fn claim_width(key: &[u8]) -> Option<Width> {
+    key.get(CLAIM_PREFIX_BYTES).copied().map(Width)
+}
+
+pub fn claim_from(key: &[u8], tolerance: &[u8]) -> Option<Claim> {
+    let to_pay = key.get(CLAIM_PREFIX_BYTES + 1..CLAIM_PREFIX_BYTES + 17)?;
+    Some(Claim {
+        to_pay: Amount::from_base_units(u128::from_be_bytes(to_pay.try_into().ok()?)),
+        id: trailing_payment(key)?,
+        tolerance: Amount::from_base_units(u128::from_be_bytes(tolerance.try_into().ok()?)),
+    })
 }
 
 /// The payment at the end of a key.

@@ -1,13 +1,14 @@
 //! The latest state, as the ledger sees it from inside a commit.
 
-use redb::{ReadableTable, Table, WriteTransaction};
+use redb::{AccessGuard, ReadableTable, Table, WriteTransaction};
 
 use super::StoreError;
 use super::rows::{CursorHeights, State, Stored};
 use super::tables::{self, Bytes};
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::{Cursor, Timer, View, ViewError};
-use crate::domain::ids::{ChainId, Height, PaymentId, Sequence, TransferKey, UnixMs, Watched};
+use crate::domain::claim::{Claim, ClaimOrder, ClaimQuery, Width};
+use crate::domain::ids::{ChainId, Height, PaymentId, Sequence, TransferKey, UnixMs};
 use crate::domain::payment::{Awaits, ChainPoint, Payment, TransferRecord};
 
 pub type WriteTable<'txn> = Table<'txn, Bytes, Bytes>;
@@ -17,7 +18,7 @@ pub struct WriteTables<'txn> {
     pub meta: WriteTable<'txn>,
     pub payments: WriteTable<'txn>,
     pub orders: WriteTable<'txn>,
-    pub watched: WriteTable<'txn>,
+    pub claims: WriteTable<'txn>,
     pub timers: WriteTable<'txn>,
     pub awaits: WriteTable<'txn>,
     pub transfers: WriteTable<'txn>,
@@ -38,7 +39,7 @@ impl<'txn> WriteTables<'txn> {
             meta: open(tables::META)?,
             payments: open(tables::PAYMENTS)?,
             orders: open(tables::ORDERS)?,
-            watched: open(tables::WATCHED)?,
+            claims: open(tables::CLAIMS)?,
             timers: open(tables::TIMERS)?,
             awaits: open(tables::AWAITS)?,
             transfers: open(tables::TRANSFERS)?,
@@ -101,6 +102,60 @@ pub fn cursor_of(
     }))
 }
 
+/// Goes through the widths in use, one range each.
+fn claims(
+    table: &impl ReadableTable<Bytes, Bytes>,
+    query: &ClaimQuery,
+) -> Result<Vec<Claim>, StoreError> {
+    let prefix = tables::claims_prefix(query.watched, query.rule, query.group);
+    let end = tables::after_prefix(&prefix);
+    let mut found = Vec::new();
+    let mut from = prefix.clone();
+    while let Some(first) = keys(table, &from, &end, 1)?.first() {
+        let Some(width) = tables::claim_width(first) else {
+            break;
+        };
+        claims_of_width(table, query, &prefix, width, &mut found)?;
+        let Some(next) = width.0.checked_add(1) else {
+            break;
+        };
+        from = [&prefix[..], &[next]].concat();
+    }
+    Ok(found)
+}
+
+fn claims_of_width(
+    table: &impl ReadableTable<Bytes, Bytes>,
+    query: &ClaimQuery,
+    prefix: &[u8],
+    width: Width,
+    found: &mut Vec<Claim>,
+) -> Result<(), StoreError> {
+    let margin = width.max_tolerance();
+    let from = tables::claims_from(prefix, width, query.low.saturating_sub(margin));
+    let to = tables::claims_from(prefix, width, query.high.saturating_add(margin));
+    let range = table
+        .range::<&[u8]>(&from[..]..&tables::after_prefix(&to)[..])
+        .map_err(database)?;
+    let read = |entry: Result<(AccessGuard<'_, Bytes>, AccessGuard<'_, Bytes>), _>| {
+        let (key, value) = entry.map_err(database)?;
+        tables::claim_from(key.value(), value.value())
+            .ok_or_else(|| StoreError::Corrupt("a claim".to_owned()))
+    };
+    let meets = |claim: &Result<Claim, StoreError>| {
+        claim
+            .as_ref()
+            .map_or(true, |c| c.meets(query.low, query.high))
+    };
+    let limit = query.limit;
+    let claims: Result<Vec<_>, _> = match query.order {
+        ClaimOrder::Rising => range.map(read).filter(meets).take(limit).collect(),
+        ClaimOrder::Falling => range.rev().map(read).filter(meets).take(limit).collect(),
+    };
+    found.extend(claims?);
+    Ok(())
+}
+
 /// What a plan reads: the transaction's own tables and the numbers of this moment.
 pub struct CommitView<'a, 'txn> {
     pub tables: &'a WriteTables<'txn>,
@@ -132,12 +187,15 @@ impl View for CommitView<'_, '_> {
         Ok(found.and_then(|guard| tables::payment_from(guard.value())))
     }
 
-    fn watching(&self, watched: Watched) -> Result<Vec<PaymentId>, ViewError> {
-        let prefix = tables::watched_prefix(watched);
+    fn claims(&self, query: &ClaimQuery) -> Result<Vec<Claim>, ViewError> {
+        claims(&self.tables.claims, query).map_err(view_error)
+    }
+
+    fn watches(&self, chain: ChainId) -> Result<bool, ViewError> {
+        let prefix = chain.0.to_be_bytes();
         let end = tables::after_prefix(&prefix);
-        keys(&self.tables.watched, &prefix, &end, usize::MAX)
-            .map(trailing_payments)
-            .map_err(view_error)
+        let first = keys(&self.tables.claims, &prefix, &end, 1).map_err(view_error)?;
+        Ok(!first.is_empty())
     }
 
     fn transfer(&self, key: &TransferKey) -> Result<Option<TransferRecord>, ViewError> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use redb::{Database, ReadableTable};
 use tokio::sync::{mpsc, oneshot};
 
-use super::rows::{CursorHeights, State, Stored};
+use super::rows::{CursorHeights, State, Stored, status_place};
 use super::tables;
 use super::view::{CommitView, WriteTables, cursor_of, database, get, keys};
 use super::{CommitError, DeliveryUpdate, EventRow, NewEvent, Plan, Prune, StoreError, Write};
@@ -16,7 +16,7 @@ use crate::domain::delivery::{Delivery, DeliveryState};
 use crate::domain::ids::{
     ChainId, DeliveryId, EndpointId, Height, PaymentId, Sequence, TransferKey, UnixMs,
 };
-use crate::domain::payment::{Payment, TransferRecord, TransferState};
+use crate::domain::payment::{Payment, Status, TransferRecord, TransferState};
 
 /// Plans in one commit at most.
 const GROUP_PLANS: usize = 512;
@@ -198,11 +198,18 @@ impl Apply<'_, '_> {
             return Ok(());
         };
         if let Some(before) = before {
-            self.state.counters.by_status[before.status as usize] -= 1;
+            let count = self.counter(before.status);
+            *count = count.checked_sub(1).ok_or_else(|| {
+                StoreError::Corrupt(format!(
+                    "payment {} was not counted as {}",
+                    before.id,
+                    before.status.as_str()
+                ))
+            })?;
         }
         match after {
             Some(after) => {
-                self.state.counters.by_status[after.status as usize] += 1;
+                *self.counter(after.status) += 1;
                 put(&mut self.tables.payments, &tables::payment(after.id), after)?;
                 if before.is_none() {
                     let id = tables::payment(after.id);
@@ -221,18 +228,26 @@ impl Apply<'_, '_> {
         )
     }
 
+    fn counter(&mut self, status: Status) -> &mut u64 {
+        &mut self.state.counters.by_status[usize::from(status_place(status))]
+    }
+
     fn payment_keys(
         &mut self,
         id: PaymentId,
         before: &PaymentKeys,
         after: &PaymentKeys,
     ) -> Result<(), StoreError> {
-        if before.watched != after.watched {
-            if let Some(watched) = before.watched {
-                remove(&mut self.tables.watched, &tables::watched(watched, id))?;
+        if before.claim != after.claim {
+            if let Some(claim) = before.claim {
+                remove(&mut self.tables.claims, &tables::claim(&claim))?;
             }
-            if let Some(watched) = after.watched {
-                mark(&mut self.tables.watched, &tables::watched(watched, id))?;
+            if let Some(claim) = after.claim {
+                let tolerance = claim.claim.tolerance.base_units().to_be_bytes();
+                self.tables
+                    .claims
+                    .insert(&tables::claim(&claim)[..], &tolerance[..])
+                    .map_err(database)?;
             }
         }
         if before.awaits != after.awaits {
@@ -263,9 +278,25 @@ impl Apply<'_, '_> {
                 txid: credit.txid,
                 log_index: credit.log_index,
             };
-            remove(&mut self.tables.transfers, &tables::transfer(&key))?;
+            self.remove_own_transfer(payment.id, &key)?;
         }
         Ok(())
+    }
+
+    /// A transfer that a fork took from this payment may since belong to another, or be kept as unmatched.
+    fn remove_own_transfer(&mut self, id: PaymentId, key: &TransferKey) -> Result<(), StoreError> {
+        let bytes = tables::transfer(key);
+        let Some(record) = get::<TransferRecord>(&self.tables.transfers, &bytes)? else {
+            return Ok(());
+        };
+        match record.state {
+            TransferState::Credited(owner) if owner != id => return Ok(()),
+            TransferState::Unmatched { .. } => return Ok(()),
+            TransferState::Credited(_) | TransferState::Reverted => {}
+        }
+        let recent = tables::recent_transfer(record.height, key);
+        remove(&mut self.tables.recent_transfers, &recent)?;
+        remove(&mut self.tables.transfers, &bytes)
     }
 
     fn transfer(&mut self, record: &TransferRecord) -> Result<(), StoreError> {
@@ -459,11 +490,12 @@ impl Apply<'_, '_> {
                     &header,
                 )?;
                 let oldest = Height(header.height.0.saturating_sub(MAX_FORK_BLOCKS));
-                remove_range(
-                    &mut self.tables.blocks,
-                    &tables::height(chain, Height(0)),
-                    &tables::height(chain, oldest),
-                )?;
+                let (from, to) = (
+                    tables::height(chain, Height(0)),
+                    tables::height(chain, oldest),
+                );
+                remove_range(&mut self.tables.blocks, &from, &to)?;
+                remove_range(&mut self.tables.recent_transfers, &from, &to)?;
                 (header.height, old_final)
             }
             ChainChange::Rollback(header) => {

@@ -15,8 +15,8 @@ use crate::domain::ids::{ChainId, DeliveryId, Height, PaymentId, Sequence, UnixM
 use crate::domain::payment::{AmountMode, Finality, MatchRule, Payment, Status};
 use crate::hub::tests::row;
 use crate::store::{
-    CommitError, Counters, DeliveryFilter, EventRow, EventScope, Page, PaymentFilter, Plan, Store,
-    StoreError, StoreIdentity, WatchedPayment, Write,
+    CommitError, Counters, DeliveryFilter, EventRow, EventScope, OpenPayments, Page, PaymentFilter,
+    Plan, Store, StoreError, StoreIdentity, WatchedPayment, Write,
 };
 
 pub(super) const EPOCH: &str = "e1";
@@ -201,7 +201,7 @@ impl Store for MemoryStore {
         unused()
     }
 
-    async fn oldest_open(&self, _: ChainId) -> Result<Option<UnixMs>, StoreError> {
+    async fn open_on(&self, _: ChainId) -> Result<OpenPayments, StoreError> {
         unused()
     }
 }

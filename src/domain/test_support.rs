@@ -1,0 +1,368 @@
+//! For tests: payments and blocks in one line each, and `MemoryState`, the store as simple as it can be said.
+//!
+//! `MemoryState` keeps plain maps and answers every query by looking at everything. It is the reference that the
+//! real store is compared with. Integration tests include this file by its path, hence only `super::` imports.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::address::Address;
+use super::amount::Amount;
+use super::chain::{Block, BlockHeader, Transfer};
+use super::changes::{ChainChange, Changes, Cursor, PaymentKeys, Timer, View, ViewError};
+use super::claim::{Claim, ClaimOrder, ClaimQuery, Width};
+use super::event::Event;
+use super::ids::{BlockHash, ChainId, Height, PaymentId, Sequence, TransferKey, TxId, UnixMs};
+use super::ledger::Refusal;
+use super::payment::{
+    AmountMode, Awaits, ChainPoint, Finality, MatchRule, Payment, Status, TransferRecord,
+    TransferState,
+};
+
+pub const CHAIN: ChainId = ChainId(0);
+pub const SLOT_MS: u64 = 3_000;
+/// Wall time at which test payments are made: the slot of block 100.
+pub const CREATED: UnixMs = slot(100);
+pub const USDT: u128 = 1_000_000;
+
+/// The time of a height's slot.
+pub const fn slot(height: u64) -> UnixMs {
+    UnixMs(1_700_000_001_000_u64.saturating_add(height.saturating_mul(SLOT_MS)))
+}
+
+pub fn usdt(whole: u128) -> Amount {
+    Amount::from_base_units(whole * USDT)
+}
+
+pub fn units(units: u128) -> Amount {
+    Amount::from_base_units(units)
+}
+
+pub fn address(n: u8) -> Address {
+    Address::from_bytes([n; 20])
+}
+
+pub fn id(n: u128) -> PaymentId {
+    PaymentId(uuid::Uuid::from_u128(n))
+}
+
+pub fn txid(n: u64) -> TxId {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&n.to_be_bytes());
+    TxId(bytes)
+}
+
+/// A pending payment of 10 USDT at address 1, made at block 100, final, due at block 200, a day's grace.
+pub fn payment(n: u128) -> Payment {
+    Payment {
+        id: id(n),
+        chain: CHAIN,
+        address: address(1),
+        order_id: format!("order-{n}"),
+        expected: usdt(10),
+        to_pay: usdt(10),
+        rule: MatchRule::Exact,
+        amount_mode: AmountMode::Fixed,
+        tolerance: Amount::ZERO,
+        finality: Finality::Final,
+        created_at: CREATED,
+        created_above: Height(100),
+        expires_at: slot(200),
+        grace_seconds: 86_400,
+        status: Status::Pending,
+        closed_at: None,
+        completed_at: None,
+        final_confirmations: None,
+        credits: Vec::new(),
+        callback: None,
+        success_url: None,
+        metadata: None,
+        watched: true,
+    }
+}
+
+/// Changes to a test payment, in one line.
+pub trait Adjust: Sized {
+    fn asking(self, amount: Amount) -> Self;
+    fn with(self, change: impl FnOnce(&mut Self)) -> Self;
+}
+
+impl Adjust for Payment {
+    fn asking(mut self, amount: Amount) -> Self {
+        self.expected = amount;
+        self.to_pay = amount;
+        self
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+}
+
+/// A block hash that tells its branch and height.
+pub fn hash(branch: u8, height: u64) -> BlockHash {
+    let mut bytes = [branch; 32];
+    bytes[..8].copy_from_slice(&height.to_be_bytes());
+    BlockHash(bytes)
+}
+
+/// A block of a branch; `parent_branch` tells whose block it follows.
+pub fn block_on(parent_branch: u8, branch: u8, height: u64, transfers: Vec<Transfer>) -> Block {
+    Block {
+        header: BlockHeader {
+            height: Height(height),
+            hash: hash(branch, height),
+            parent: hash(parent_branch, height.saturating_sub(1)),
+            time: slot(height),
+        },
+        transfers,
+    }
+}
+
+/// A block of the main branch.
+pub fn block(height: u64, transfers: Vec<Transfer>) -> Block {
+    block_on(0, 0, height, transfers)
+}
+
+/// A transfer to address 1.
+pub fn transfer(tx: u64, log_index: u32, amount: Amount) -> Transfer {
+    transfer_to(1, tx, log_index, amount)
+}
+
+pub fn transfer_to(to: u8, tx: u64, log_index: u32, amount: Amount) -> Transfer {
+    Transfer {
+        txid: txid(tx),
+        log_index,
+        from: address(99),
+        to: address(to),
+        amount,
+    }
+}
+
+pub fn key(tx: u64, log_index: u32) -> TransferKey {
+    TransferKey {
+        chain: CHAIN,
+        txid: txid(tx),
+        log_index,
+    }
+}
+
+/// Everything the ledger keeps, in plain maps.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MemoryState {
+    pub payments: BTreeMap<PaymentId, Payment>,
+    pub transfers: BTreeMap<TransferKey, TransferRecord>,
+    /// Transfers in blocks that can still be forked away.
+    pub recent: BTreeSet<(ChainId, Height, TransferKey)>,
+    pub blocks: BTreeMap<(ChainId, Height), BlockHeader>,
+    /// Tip and final height.
+    pub cursors: BTreeMap<ChainId, (Height, Height)>,
+    /// The first has number 1.
+    pub events: Vec<Event>,
+}
+
+impl MemoryState {
+    /// With a cursor at a block of the main branch.
+    pub fn starting_at(height: u64) -> Self {
+        let mut state = Self::default();
+        state.apply_chain(CHAIN, ChainChange::Jump(block(height, Vec::new()).header));
+        state
+    }
+
+    /// Applies what a decision on this state comes to; a refusal changes nothing.
+    pub fn decide(
+        &mut self,
+        decision: impl FnOnce(&dyn View) -> Result<Changes, Refusal>,
+    ) -> Result<Changes, Refusal> {
+        let changes = decision(self)?;
+        self.apply(&changes);
+        Ok(changes)
+    }
+
+    pub fn apply(&mut self, changes: &Changes) {
+        for change in &changes.payments {
+            match (&change.before, &change.after) {
+                (_, Some(after)) => {
+                    self.payments.insert(after.id, after.clone());
+                }
+                (Some(before), None) => self.remove(before),
+                (None, None) => {}
+            }
+        }
+        for record in &changes.transfers {
+            self.recent.retain(|(_, _, key)| *key != record.key);
+            if record.state != TransferState::Reverted {
+                self.recent
+                    .insert((record.key.chain, record.height, record.key));
+            }
+            self.transfers.insert(record.key, *record);
+        }
+        self.events.extend(changes.events.iter().cloned());
+        if let Some((chain, change)) = changes.chain {
+            self.apply_chain(chain, change);
+        }
+    }
+
+    /// A removed payment takes along the transfers that are its own.
+    fn remove(&mut self, payment: &Payment) {
+        self.payments.remove(&payment.id);
+        for credit in &payment.credits {
+            let key = TransferKey {
+                chain: payment.chain,
+                txid: credit.txid,
+                log_index: credit.log_index,
+            };
+            let own = self.transfers.get(&key).is_some_and(|t| match t.state {
+                TransferState::Credited(id) => id == payment.id,
+                TransferState::Unmatched { .. } => false,
+                TransferState::Reverted => true,
+            });
+            if own {
+                self.transfers.remove(&key);
+                self.recent.retain(|(_, _, recent)| *recent != key);
+            }
+        }
+    }
+
+    fn apply_chain(&mut self, chain: ChainId, change: ChainChange) {
+        let (tip, final_height) = self.cursors.get(&chain).copied().unwrap_or_default();
+        let cursor = match change {
+            ChainChange::Append(header) => {
+                self.blocks.insert((chain, header.height), header);
+                (header.height, final_height)
+            }
+            ChainChange::Rollback(header) => {
+                self.blocks
+                    .retain(|(c, height), _| *c != chain || *height <= header.height);
+                (header.height, final_height)
+            }
+            ChainChange::Jump(header) => {
+                self.blocks.retain(|(c, _), _| *c != chain);
+                self.recent.retain(|(c, _, _)| *c != chain);
+                self.blocks.insert((chain, header.height), header);
+                (header.height, final_height.min(header.height))
+            }
+            ChainChange::Final(height) => {
+                self.blocks.retain(|(c, h), _| *c != chain || *h >= height);
+                self.recent.retain(|(c, h, _)| *c != chain || *h > height);
+                (tip, height)
+            }
+        };
+        self.cursors.insert(chain, cursor);
+    }
+}
+
+impl View for MemoryState {
+    fn payment(&self, id: PaymentId) -> Result<Option<Payment>, ViewError> {
+        Ok(self.payments.get(&id).cloned())
+    }
+
+    fn payment_by_order(&self, order_id: &str) -> Result<Option<PaymentId>, ViewError> {
+        let found = self.payments.values().find(|p| p.order_id == order_id);
+        Ok(found.map(|p| p.id))
+    }
+
+    fn claims(&self, query: &ClaimQuery) -> Result<Vec<Claim>, ViewError> {
+        let mut by_width: BTreeMap<Width, Vec<Claim>> = BTreeMap::new();
+        for payment in self.payments.values() {
+            if let Some(key) = PaymentKeys::of(payment)
+                .claim
+                .filter(|key| query.finds(key))
+            {
+                let width = Width::of(key.claim.tolerance);
+                by_width.entry(width).or_default().push(key.claim);
+            }
+        }
+        let mut found = Vec::new();
+        for mut claims in by_width.into_values() {
+            claims.sort_unstable();
+            if query.order == ClaimOrder::Falling {
+                claims.reverse();
+            }
+            claims.truncate(query.limit);
+            found.extend(claims);
+        }
+        Ok(found)
+    }
+
+    fn watches(&self, chain: ChainId) -> Result<bool, ViewError> {
+        Ok(self
+            .payments
+            .values()
+            .any(|p| p.watched && p.chain == chain))
+    }
+
+    fn transfer(&self, key: &TransferKey) -> Result<Option<TransferRecord>, ViewError> {
+        Ok(self.transfers.get(key).copied())
+    }
+
+    fn transfers_above(
+        &self,
+        chain: ChainId,
+        height: Height,
+    ) -> Result<Vec<TransferRecord>, ViewError> {
+        Ok(self
+            .recent
+            .iter()
+            .filter(|(c, h, _)| *c == chain && *h > height)
+            .filter_map(|(_, _, key)| self.transfers.get(key).copied())
+            .collect())
+    }
+
+    fn cursor(&self, chain: ChainId) -> Result<Option<Cursor>, ViewError> {
+        let heights = self.cursors.get(&chain);
+        Ok(heights.map(|(tip, final_height)| Cursor {
+            tip: self.blocks[&(chain, *tip)],
+            final_height: *final_height,
+        }))
+    }
+
+    fn block(&self, chain: ChainId, height: Height) -> Result<Option<BlockHeader>, ViewError> {
+        Ok(self.blocks.get(&(chain, height)).copied())
+    }
+
+    fn awaiting(
+        &self,
+        chain: ChainId,
+        at: ChainPoint,
+        limit: usize,
+    ) -> Result<Vec<PaymentId>, ViewError> {
+        let mut reached: Vec<_> = self
+            .payments
+            .values()
+            .filter_map(|p| Some((PaymentKeys::of(p).awaits?, p.id)))
+            .filter(|((c, _), _)| *c == chain)
+            .filter_map(|((_, awaits), id)| match awaits {
+                Awaits::Final(h) => (h <= at.final_height).then_some((0, h, id)),
+                Awaits::Tip(h) => (h <= at.tip).then_some((1, h, id)),
+            })
+            .collect();
+        reached.sort_unstable();
+        Ok(reached
+            .into_iter()
+            .take(limit)
+            .map(|(_, _, id)| id)
+            .collect())
+    }
+
+    fn timers_before(
+        &self,
+        timer: Timer,
+        time: UnixMs,
+        limit: usize,
+    ) -> Result<Vec<PaymentId>, ViewError> {
+        let mut ringing: Vec<_> = self
+            .payments
+            .values()
+            .filter_map(|p| Some((PaymentKeys::of(p).timer?, p.id)))
+            .filter(|((kind, at), _)| *kind == timer && *at < time)
+            .map(|((_, at), id)| (at, id))
+            .collect();
+        ringing.sort_unstable();
+        Ok(ringing.into_iter().take(limit).map(|(_, id)| id).collect())
+    }
+
+    fn next_sequence(&self) -> Result<Sequence, ViewError> {
+        Ok(Sequence(self.events.len() as u64 + 1))
+    }
+}

@@ -1,0 +1,85 @@
+//! Stores for tests, and plans made from the ledger's decisions.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use paybell::domain::changes::{Changes, View, ViewError};
+use paybell::domain::event::Event;
+use paybell::domain::ids::{EndpointId, EventId, Sequence};
+use paybell::domain::ledger::Refusal;
+use paybell::store::redb::{Location, Options, RedbStore};
+use paybell::store::{CommitError, EventRow, NewEvent, Store, StoreError, StoreIdentity, Write};
+use redb::StorageBackend;
+use redb::backends::InMemoryBackend;
+
+pub const CACHE_BYTES: usize = 16 * 1024 * 1024;
+
+pub fn identity() -> StoreIdentity {
+    StoreIdentity {
+        epoch: "e-test".to_owned(),
+        token_secret: [1; 32],
+        webhook_secret: [2; 32],
+    }
+}
+
+pub fn open_backend(backend: impl StorageBackend) -> Result<RedbStore, StoreError> {
+    open(Location::Backend(Box::new(backend)))
+}
+
+pub fn open(location: Location<'_>) -> Result<RedbStore, StoreError> {
+    RedbStore::open(Options {
+        location,
+        cache_bytes: CACHE_BYTES,
+        new_identity: identity(),
+    })
+}
+
+pub fn in_memory() -> RedbStore {
+    open_backend(InMemoryBackend::new()).expect("opens")
+}
+
+/// What a test event's body says: enough to find its payment and kind again.
+pub fn body(event: &Event) -> Bytes {
+    let payment = event.payment.as_ref().map(|p| p.id.to_string());
+    format!("{} {}", event.kind.as_str(), payment.unwrap_or_default()).into()
+}
+
+pub fn seal(view: &dyn View, mut changes: Changes) -> Result<Write, ViewError> {
+    let first = view.next_sequence()?.0;
+    let events = std::mem::take(&mut changes.events);
+    let events = (first..).zip(events).map(|(sequence, event)| NewEvent {
+        owed: event
+            .reaches_callback()
+            .then(|| event.payment.as_ref()?.callback.clone())
+            .flatten()
+            .map(|callback| (EndpointId::CALLBACK, callback.url))
+            .into_iter()
+            .collect(),
+        row: EventRow {
+            sequence: Sequence(sequence),
+            id: EventId(u128::from(sequence)),
+            kind: event.kind,
+            at: event.at,
+            payment: event.payment.as_ref().map(|p| p.id),
+            body: body(&event),
+        },
+    });
+    Ok(Write {
+        events: events.collect(),
+        changes,
+        ..Write::default()
+    })
+}
+
+/// Commits what the ledger decides.
+pub async fn decide<F>(store: &dyn Store, decision: F) -> Result<Arc<Write>, CommitError>
+where
+    F: FnOnce(&dyn View) -> Result<Changes, Refusal> + Send + 'static,
+{
+    store
+        .commit(Box::new(move |view| {
+            let changes = decision(view)?;
+            Ok(seal(view, changes)?)
+        }))
+        .await
+}
