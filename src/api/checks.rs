@@ -13,6 +13,8 @@ use crate::domain::payment::{AmountMode, Finality, MatchRule};
 
 const MIN_AMOUNT: &str = "0.01";
 const MAX_AMOUNT: &str = "1000000";
+/// Longest spelling of an amount.
+const MAX_AMOUNT_BYTES: usize = 128;
 const MAX_ORDER_ID_CHARS: usize = 100;
 const MAX_URL_BYTES: usize = 2048;
 const MAX_METADATA_BYTES: usize = 4096;
@@ -45,7 +47,13 @@ pub fn amount(value: &RawValue, decimals: Decimals) -> Checked<Amount> {
         Some(b'-' | b'0'..=b'9') => value.get().into(),
         _ => return Err(format!("{positive}, not {}", kind_word(value))),
     };
+    if text.len() > MAX_AMOUNT_BYTES {
+        return Err(format!(
+            "expected_amount_usdt is written with more than {MAX_AMOUNT_BYTES} characters"
+        ));
+    }
     let amount = Amount::parse(&text, decimals).map_err(|error| match error {
+        _ if text.starts_with('-') => positive.to_owned(),
         AmountError::Negative => positive.to_owned(),
         AmountError::Syntax => {
             format!(

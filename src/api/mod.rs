@@ -6,6 +6,8 @@ mod body;
 mod checks;
 mod classic;
 mod create;
+#[cfg(test)]
+mod create_tests;
 mod form;
 mod health;
 mod mistake;
@@ -15,6 +17,8 @@ pub mod problem;
 mod query;
 mod request;
 mod router;
+#[cfg(test)]
+mod router_tests;
 #[cfg(test)]
 mod testing;
 pub mod token;

@@ -3,7 +3,7 @@
 //! The one place that knows which mistake has which status. Refuses to tell what went wrong inside: that is logged.
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONNECTION, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use http::{Method, StatusCode};
 use serde::Serialize;
 use warp::reply::Response;
@@ -147,7 +147,7 @@ pub struct Problem {
     pub kind: Kind,
     detail: String,
     mistakes: Vec<Mistake>,
-    headers: HeaderMap,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 #[derive(Serialize)]
@@ -170,7 +170,7 @@ impl Problem {
             kind,
             detail: detail.into(),
             mistakes: Vec::new(),
-            headers: HeaderMap::new(),
+            headers: Vec::new(),
         }
     }
 
@@ -202,27 +202,22 @@ impl Problem {
 
     pub fn method_not_allowed(method: &Method, allow: &'static str) -> Self {
         let detail = format!("{} is not allowed here, only {allow}", method.as_str());
-        let mut problem = Self::new(Kind::MethodNotAllowed, detail);
-        problem
-            .headers
-            .insert(ALLOW, HeaderValue::from_static(allow));
-        problem
+        Self::new(Kind::MethodNotAllowed, detail).with_header(ALLOW, allow)
     }
 
     pub fn invalid_token(why: impl std::fmt::Display) -> Self {
-        let mut problem = Self::new(Kind::InvalidToken, why.to_string());
         let challenge = r#"Bearer realm="paybell", error="invalid_token""#;
-        problem
-            .headers
-            .insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
-        problem
+        Self::new(Kind::InvalidToken, why.to_string()).with_header(WWW_AUTHENTICATE, challenge)
     }
 
     /// The rest of the body is not waited for, so the connection cannot be used again.
     #[must_use]
-    pub fn closing(mut self) -> Self {
-        self.headers
-            .insert(CONNECTION, HeaderValue::from_static("close"));
+    pub fn closing(self) -> Self {
+        self.with_header(CONNECTION, "close")
+    }
+
+    fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.headers.push((name, HeaderValue::from_static(value)));
         self
     }
 
