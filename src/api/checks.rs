@@ -126,6 +126,9 @@ pub fn callback_url(value: &RawValue) -> Checked<String> {
 pub fn success_url(value: &RawValue) -> Checked<String> {
     let invalid = |why: &str| format!("success_url is not usable: {why}");
     let text = url_text(value).map_err(|why| invalid(&why))?;
+    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(invalid("it contains a space or a control character"));
+    }
     let url = url::Url::parse(&text).map_err(|error| invalid(&error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(invalid("it must begin with https:// or http://"));

@@ -8,8 +8,12 @@ mod classic;
 mod create;
 #[cfg(test)]
 mod create_tests;
+#[cfg(test)]
+mod create_v1_tests;
 mod form;
 mod health;
+#[cfg(test)]
+mod health_tests;
 mod mistake;
 mod origin;
 pub mod pages;
@@ -23,6 +27,8 @@ mod router_tests;
 mod testing;
 pub mod token;
 mod v1;
+#[cfg(test)]
+mod v1_tests;
 pub mod wire;
 
 use std::sync::Arc;

@@ -1,35 +1,20 @@
-//! The way through the router: paths, methods, callers, origins, pages, lists; and a real connection for what only one shows.
+//! The way through the router: paths, methods, callers, origins, pages; and a real connection for what only one shows.
 
 use std::time::Duration;
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use warp::Filter;
+use warp::reply::Response;
 
 use super::ApiSettings;
-use super::testing::{ADDRESS, Hub, Mood, NOW};
-use crate::domain::delivery::{Attempt, Delivery, DeliveryState};
-use crate::domain::event::EventKind;
-use crate::domain::ids::{DeliveryId, EndpointId, Height, PaymentId, Sequence};
-use crate::domain::payment::{Payment, Status};
-
-async fn create(hub: &Hub, order_id: &str, amount: &str) -> (PaymentId, String) {
-    let body =
-        json!({"wallet_address": ADDRESS, "expected_amount_usdt": amount, "order_id": order_id});
-    let answer = hub.post("/v1/payments", body.to_string()).await;
-    assert_eq!(answer.status, 201);
-    let json = answer.json();
-    let id = PaymentId::parse(json["payment_id"].as_str().expect("an id")).expect("an id");
-    (
-        id,
-        json["client_token"].as_str().expect("a token").to_owned(),
-    )
-}
+use super::testing::{Hub, NOW};
 
 #[tokio::test]
 async fn every_known_path_names_its_methods_and_every_other_is_404() {
     let hub = Hub::new();
-    let (id, _) = create(&hub, "A", "5").await;
+    let (id, _) = hub.create("A", "5").await;
     let (read, write, both) = (
         "GET, HEAD, OPTIONS",
         "POST, OPTIONS",
@@ -105,7 +90,7 @@ async fn every_known_path_names_its_methods_and_every_other_is_404() {
 #[tokio::test]
 async fn a_payment_is_shown_alike_by_both_generations() {
     let hub = Hub::new();
-    let (id, _) = create(&hub, "A", "5").await;
+    let (id, _) = hub.create("A", "5").await;
     let classic = hub.get(&format!("/payment_status/{id}")).await;
     let v1 = hub.get(&format!("/v1/payments/{id}")).await;
     assert_eq!((classic.status, v1.status), (200, 200));
@@ -121,7 +106,7 @@ async fn a_payment_is_shown_alike_by_both_generations() {
 #[tokio::test]
 async fn a_payment_is_cancelled_once() {
     let hub = Hub::new();
-    let (id, _) = create(&hub, "A", "5").await;
+    let (id, _) = hub.create("A", "5").await;
     let path = format!("/v1/payments/{id}/cancel");
     let answer = hub.post(&path, "").await;
     assert_eq!(
@@ -139,8 +124,8 @@ async fn a_payment_is_cancelled_once() {
 #[tokio::test]
 async fn a_client_token_opens_its_own_payment_and_nothing_else() {
     let hub = Hub::new();
-    let (own, token) = create(&hub, "A", "5").await;
-    let (other, _) = create(&hub, "B", "6").await;
+    let (own, token) = hub.create("A", "5").await;
+    let (other, _) = hub.create("B", "6").await;
     for path in [
         format!("/payment_status/{own}"),
         format!("/v1/payments/{own}"),
@@ -179,7 +164,7 @@ async fn a_client_token_opens_its_own_payment_and_nothing_else() {
 #[tokio::test]
 async fn a_bad_credential_is_401_everywhere() {
     let hub = Hub::new();
-    let (own, token) = create(&hub, "A", "5").await;
+    let (own, token) = hub.create("A", "5").await;
     let expired = hub.ctx.tokens.issue(own, NOW);
     let path = format!("/v1/payments/{own}");
     for header in [
@@ -203,131 +188,9 @@ async fn a_bad_credential_is_401_everywhere() {
 }
 
 #[tokio::test]
-async fn lists_turn_their_pages_and_filter() {
-    let hub = Hub::new();
-    let mut ids = Vec::new();
-    for n in 0..5 {
-        ids.push(
-            create(&hub, &format!("O {n}"), &format!("{}", 5 + n))
-                .await
-                .0
-                .to_string(),
-        );
-    }
-    hub.post(&format!("/v1/payments/{}/cancel", ids[4]), "")
-        .await;
-    let first = hub.get("/v1/payments?limit=2").await.json();
-    assert_eq!(first["data"][0]["payment_id"], json!(ids[4]));
-    assert_eq!(first["next"], json!(ids[3]));
-    let rest = hub
-        .get(&format!("/v1/payments?limit=100&after={}", ids[3]))
-        .await
-        .json();
-    assert_eq!(rest["data"].as_array().map(Vec::len), Some(3));
-    assert_eq!(rest["next"], json!(null));
-    let cancelled = hub
-        .get("/v1/payments?status=cancelled&chain=tron")
-        .await
-        .json();
-    assert_eq!(cancelled["data"].as_array().map(Vec::len), Some(1));
-    let by_order = hub.get("/v1/payments?order_id=O+2").await.json();
-    assert_eq!(by_order["data"][0]["payment_id"], json!(ids[2]));
-
-    let events = hub.get("/v1/events?limit=2").await.json();
-    assert_eq!(events["data"][0]["type"], "payment.created");
-    assert_eq!(events["next"], "2");
-    let events = hub.get("/v1/events?after=2&limit=4").await.json();
-    assert_eq!(
-        (events["data"][0]["sequence"].as_u64(), &events["next"]),
-        (Some(3), &json!(null))
-    );
-    let own = hub
-        .get(&format!("/v1/payments/{}/events?after=0", ids[4]))
-        .await
-        .json();
-    let kinds: Vec<_> = own["data"]
-        .as_array()
-        .expect("a list")
-        .iter()
-        .map(|e| e["type"].clone())
-        .collect();
-    assert_eq!(kinds, ["payment.created", "payment.cancelled"]);
-    let empty = hub.get("/v1/events?after=18446744073709551615").await;
-    assert_eq!(&empty.body[..], br#"{"data":[],"next":null}"#);
-}
-
-#[tokio::test]
-async fn bad_queries_are_refused_by_parameter() {
-    let hub = Hub::new();
-    for (path, parameter) in [
-        ("/v1/payments?limit=0", "limit"),
-        ("/v1/payments?limit=101", "limit"),
-        ("/v1/payments?limit=-1", "limit"),
-        ("/v1/payments?limit=ten", "limit"),
-        ("/v1/payments?limit=", "limit"),
-        ("/v1/payments?limit=1&limit=2", "limit"),
-        ("/v1/payments?status=watching", "status"),
-        ("/v1/payments?status=", "status"),
-        ("/v1/payments?chain=eth", "chain"),
-        ("/v1/payments?after=x", "after"),
-        ("/v1/payments?offset=2", "offset"),
-        ("/v1/payments?%00=2", "\\0"),
-        ("/v1/events?wait=25", "wait"),
-        ("/v1/events?after=-1", "after"),
-        ("/v1/events?after=99999999999999999999", "after"),
-        ("/v1/deliveries?state=failed", "state"),
-        ("/v1/deliveries?payment_id=x", "payment_id"),
-        ("/v1/deliveries?after=20", "after"),
-    ] {
-        let answer = hub.get(path).await;
-        assert_eq!(answer.status, 400, "{path}");
-        let error = answer.error();
-        assert!(error.contains(parameter), "{path}: {error}");
-        assert_eq!(answer.json()["code"], "invalid_query");
-    }
-    let many = "x=1&".repeat(10_000);
-    let answer = hub.get(&format!("/v1/payments?{many}")).await;
-    assert!(answer.status == 400 && answer.body.len() < 5000);
-    let hint = hub.get("/v1/payments?statsu=pending").await.error();
-    assert!(hint.contains("did you mean 'status'?"), "{hint}");
-}
-
-#[tokio::test]
-async fn a_delivery_is_listed_with_its_last_attempt() {
-    let hub = Hub::new();
-    let delivery = Delivery {
-        id: DeliveryId {
-            sequence: Sequence(20),
-            endpoint: EndpointId::CALLBACK,
-        },
-        kind: EventKind::Completed,
-        payment: None,
-        url: "https://shop.example/hook".to_owned(),
-        created_at: NOW,
-        state: DeliveryState::Due(NOW.plus_seconds(5)),
-        attempts: 1,
-        last: Some(Attempt {
-            at: NOW,
-            status: Some(500),
-            latency_ms: 12,
-            detail: "oops".to_owned(),
-        }),
-    };
-    hub.store.rows().deliveries.push(delivery);
-    let answer = hub.get("/v1/deliveries?state=due&limit=10").await;
-    assert_eq!(
-        answer.json(),
-        json!({"data":[{
-            "id":"dlv_20_0","type":"payment.completed","payment_id":null,"url":"https://shop.example/hook",
-            "state":"due","attempts":1,"last_status":500,"last_error":"oops","latency_ms":12,
-            "next_attempt_at":1_672_531_205.123,"created_at":1_672_531_200.123}],"next":null})
-    );
-}
-
-#[tokio::test]
 async fn the_qr_code_is_black_on_white_and_sized() {
     let hub = Hub::new();
-    let (id, _) = create(&hub, "A", "5").await;
+    let (id, _) = hub.create("A", "5").await;
     let answer = hub.get(&format!("/v1/payments/{id}/qr.svg")).await;
     assert_eq!(answer.header("content-type"), "image/svg+xml");
     let svg = String::from_utf8(answer.body.to_vec()).expect("text");
@@ -428,75 +291,6 @@ async fn other_content_types_are_refused() {
     }
 }
 
-#[tokio::test]
-async fn health_tells_lag_and_a_dead_store() {
-    let hub = Hub::new();
-    create(&hub, "A", "5").await;
-    let health = hub.get("/health").await.json();
-    assert_eq!(health["status"], "healthy");
-    assert_eq!(health["timestamp"], json!(1_672_531_200.123));
-    assert_eq!(
-        (&health["active_payments"], &health["total_payments"]),
-        (&json!(1), &json!(1))
-    );
-    assert_eq!(health["chains"][0]["lag_seconds"], json!(2.0));
-
-    let chain = hub.ctx.chains.default_chain().expect("a chain");
-    let degraded = async |why: &str| {
-        let answer = hub.get("/health").await;
-        assert_eq!(
-            (answer.status, &answer.json()["status"]),
-            (200, &json!("degraded"))
-        );
-        let reason = answer.json()["reasons"][0].to_string();
-        assert!(reason.contains(why), "{reason}");
-    };
-    chain.update(|s| s.head = Some(Height(141)));
-    degraded("21 blocks behind").await;
-    chain.update(|s| {
-        s.head = s.tip;
-        s.last_success_at = Some(NOW.minus_ms(60_001));
-    });
-    degraded("60 s").await;
-    chain.update(|s| s.idle = true);
-    assert_eq!(hub.get("/health").await.json()["status"], "healthy");
-    chain.update(|s| s.last_success_at = Some(NOW.minus_ms(150_001)));
-    degraded("150 s").await;
-    chain.update(|s| s.last_success_at = None);
-    degraded("no node has answered yet").await;
-
-    hub.store.set_mood(Mood::Failing);
-    let answer = hub.get("/health").await;
-    assert_eq!(
-        (answer.status, &answer.json()["status"]),
-        (503, &json!("unhealthy"))
-    );
-    hub.store.set_mood(Mood::Silent);
-    let answer = hub.get("/health").await;
-    assert_eq!(
-        (answer.status, &answer.json()["status"]),
-        (503, &json!("unhealthy"))
-    );
-}
-
-#[tokio::test]
-async fn stats_count() {
-    let hub = Hub::new();
-    create(&hub, "A", "5").await;
-    let (id, _) = create(&hub, "B", "6").await;
-    let complete = |payment: &mut Payment| payment.status = Status::Completed;
-    hub.store.rows().payments.entry(id).and_modify(complete);
-    let stats = hub.get("/stats").await.json();
-    assert_eq!(stats["pending_payments"], 1);
-    assert_eq!(stats["completed_payments"], 1);
-    assert_eq!(stats["total_payments"], 2);
-    assert_eq!(stats["uptime_seconds"], json!(60.5));
-    assert_eq!(stats["polling_interval"], json!(3.0));
-    assert_eq!(stats["payments"]["completed"], 1);
-    assert_eq!(stats["demo"], false);
-    assert_eq!(stats["chains"][0]["final"], 102);
-}
-
 /// Serves the hub on a port of its own; what only a real connection shows is tried there.
 async fn serve(hub: &Hub) -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -546,5 +340,47 @@ async fn long_bodies_get_their_answer_however_they_are_sent() {
         let answer = exchange(address, request.as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
         assert!(answer.contains("\"code\":\"body_too_large\""), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn unusual_targets_are_answered_like_any_other() {
+    let hub = Hub::new();
+    let address = serve(&hub).await;
+    for (line, status) in [
+        ("GET http://any.example/health HTTP/1.1", "200"),
+        ("OPTIONS * HTTP/1.1", "404"),
+        ("CONNECT any.example:443 HTTP/1.1", "405"),
+        ("GET any.example:443 HTTP/1.1", "200"),
+        ("GET /health?x=%ff HTTP/1.1", "200"),
+        ("GET /%2e%2e/health HTTP/1.1", "404"),
+    ] {
+        let request = format!("{line}\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let answer = exchange(address, request.as_bytes()).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{line}: {answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_other_filters_leave_is_still_answered_with_a_problem() {
+    let hub = Hub::new();
+    let greedy = warp::path("sandbox")
+        .and(warp::post())
+        .and(warp::body::bytes())
+        .and_then(|_: bytes::Bytes| async { Err::<Response, _>(warp::reject::not_found()) });
+    let together = greedy.or(hub.routes.clone()).unify();
+    for (method, path, status) in [
+        ("POST", "/sandbox", 400),
+        ("GET", "/sandbox", 404),
+        ("GET", "/health", 200),
+    ] {
+        let request = warp::test::request().method(method).path(path);
+        let response = request.reply(&together).await;
+        assert_eq!(response.status(), status);
+        let content_type = response.headers()["content-type"].to_str().expect("text");
+        assert!(content_type.contains("json"), "{content_type}");
     }
 }
