@@ -40,28 +40,23 @@ pub struct Index {
 }
 
 impl Index {
-    /// Rebuilds the index from what the store holds.
+    /// Fills an empty index with what the store holds.
     pub fn load(
+        &self,
         watched: impl IntoIterator<Item = WatchedPayment>,
         open: impl IntoIterator<Item = (ChainId, u64)>,
         confirming: impl IntoIterator<Item = Payment>,
-    ) -> Self {
-        let index = Self::default();
+    ) {
         for entry in watched {
-            index.watch(entry.watched);
+            self.watch(entry.watched);
         }
         for (chain, count) in open {
-            index
-                .counts
-                .entry(chain)
-                .or_default()
-                .open
-                .store(count, Ordering::Relaxed);
+            let counts = self.counts.entry(chain).or_default();
+            counts.open.store(count, Ordering::Relaxed);
         }
         for payment in confirming {
-            index.set_confirming(payment.id, confirming_of(&payment));
+            self.set_confirming(payment.id, confirming_of(&payment));
         }
-        index
     }
 
     /// Whether any payment takes notice of transfers to this address.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::clock::Clock;
 use crate::domain::chain::{Block, BlockHeader};
@@ -17,7 +17,8 @@ use crate::domain::ledger::{self, AmountPolicy, Refusal, Watching};
 use crate::domain::payment::Payment;
 use crate::index::Index;
 use crate::store::{
-    CommitError, DeliveryUpdate, EventRow, NewEvent, Observer, Plan, Store, StoreError, Write,
+    CommitError, DeliveryUpdate, EventRow, NewEvent, Observer, Plan, Prune, Store, StoreError,
+    Write,
 };
 
 /// Randomness, passed in.
@@ -125,6 +126,18 @@ impl Ledger {
             .await
     }
 
+    /// Removes old events and what hangs on them.
+    pub async fn prune(&self, prune: Prune) -> Result<Arc<Write>, CommitError> {
+        self.store
+            .commit(Box::new(move |_| {
+                Ok(Write {
+                    prune: Some(prune),
+                    ..Write::default()
+                })
+            }))
+            .await
+    }
+
     /// Records what became of a webhook attempt.
     pub async fn record_delivery(&self, update: DeliveryUpdate) -> Result<Arc<Write>, CommitError> {
         self.store
@@ -171,7 +184,7 @@ impl Sealer {
         Ok(Write {
             changes,
             events,
-            deliveries: Vec::new(),
+            ..Write::default()
         })
     }
 
@@ -208,8 +221,8 @@ impl Sealer {
 /// Moves the index on and passes each commit to those who speak.
 pub struct Announcer {
     index: Arc<Index>,
-    /// Wakes the follower: something new may be watched.
-    pub watch_changed: Arc<Notify>,
+    /// Wakes the followers: something new may be watched.
+    watch_changed: watch::Sender<()>,
     /// Wakes the dispatcher: something new may be due.
     pub deliveries_due: Arc<Notify>,
     events: mpsc::UnboundedSender<Arc<Write>>,
@@ -224,11 +237,16 @@ impl Announcer {
         let (events, receiver) = mpsc::unbounded_channel();
         let announcer = Self {
             index,
-            watch_changed: Arc::new(Notify::new()),
+            watch_changed: watch::Sender::new(()),
             deliveries_due: Arc::new(Notify::new()),
             events,
         };
         (announcer, receiver)
+    }
+
+    /// Changes whenever a payment was created.
+    pub fn watch_changed(&self) -> watch::Receiver<()> {
+        self.watch_changed.subscribe()
     }
 }
 
@@ -238,7 +256,7 @@ impl Observer for Announcer {
             self.index.apply(change);
         }
         if write.changes.payments.iter().any(|c| c.before.is_none()) {
-            self.watch_changed.notify_one();
+            self.watch_changed.send_replace(());
         }
         if write.events.iter().any(|e| !e.owed.is_empty()) || !write.deliveries.is_empty() {
             self.deliveries_due.notify_one();

@@ -1,3 +1,58 @@
-//! The `paybell` program.
+//! The `paybell` program: arguments -> configuration -> tracing -> app -> exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use paybell::app;
+use paybell::cli::{Cli, Command};
+use paybell::config::report::{check_report, warning_lines};
+use paybell::config::{Config, Environment, Loaded};
+use paybell::logging;
+use paybell::source::http::install_crypto_provider;
+use paybell::store::describe;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("paybell: {}", describe(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    let environment = Environment::of_process();
+    let loaded = match &command {
+        Command::Serve(args) | Command::CheckConfig(args) => {
+            Config::load(args.config.as_deref(), &environment)
+        }
+        Command::Demo(_) | Command::Sandbox(_) => Config::of_environment(&environment),
+    };
+    if matches!(command, Command::CheckConfig(_)) || loaded.is_err() {
+        let report = check_report(&loaded);
+        print!("{}", report.stdout);
+        eprint!("{}", report.stderr);
+        return Ok(ExitCode::from(report.exit_code));
+    }
+    let Loaded {
+        config, warnings, ..
+    } = loaded?;
+    eprint!("{}", warning_lines(&warnings));
+    logging::start(&config.log)?;
+    install_crypto_provider();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        match command {
+            Command::Demo(args) => app::demo(args, config).await,
+            Command::Sandbox(args) => app::sandbox(args).await,
+            Command::Serve(_) | Command::CheckConfig(_) => app::serve(config).await,
+        }
+    })?;
+    // Whatever still runs has had its drain time.
+    runtime.shutdown_background();
+    Ok(ExitCode::SUCCESS)
+}

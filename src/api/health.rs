@@ -142,15 +142,12 @@ pub fn stats(ctx: &ApiContext) -> Result<Response, Problem> {
 /// The configured bound, else the slot time of the quickest chain.
 fn polling_interval(ctx: &ApiContext) -> f64 {
     let slot_ms = ctx.chains.iter().map(|chain| chain.spec.slot_ms).min();
-    let configured_ms = ctx
-        .settings
-        .polling_interval_seconds
-        .map(|seconds| seconds.saturating_mul(1000));
-    UnixMs(configured_ms.or(slot_ms).unwrap_or_default()).as_seconds()
+    let slot = Duration::from_millis(slot_ms.unwrap_or_default());
+    ctx.settings.polling_interval.unwrap_or(slot).as_secs_f64()
 }
 
 async fn store_trouble(ctx: &ApiContext) -> Option<String> {
-    match tokio::time::timeout(STORE_TIMEOUT, ctx.store.first_sequence()).await {
+    match tokio::time::timeout(STORE_TIMEOUT, ctx.store.next_due(ctx.clock.now())).await {
         Ok(Ok(_)) => None,
         Ok(Err(error)) => {
             tracing::error!(error = &error as &dyn std::error::Error, "the store failed");

@@ -21,6 +21,7 @@ pub mod problem;
 mod query;
 mod request;
 mod router;
+pub mod socket;
 #[cfg(test)]
 mod router_tests;
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub mod wire;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -87,7 +89,7 @@ pub struct ApiSettings {
     /// Origins whose pages may use the API from a browser, exactly as browsers write them.
     pub allowed_origins: Vec<String>,
     /// Upper bound on the time between two looks at a chain's head, where one is set.
-    pub polling_interval_seconds: Option<u64>,
+    pub polling_interval: Option<Duration>,
     pub mode: RunMode,
 }
 
@@ -100,7 +102,7 @@ impl Default for ApiSettings {
             grace_seconds: 86_400,
             public_url: "http://127.0.0.1:5000".to_owned(),
             allowed_origins: Vec::new(),
-            polling_interval_seconds: None,
+            polling_interval: None,
             mode: RunMode::Serve,
         }
     }

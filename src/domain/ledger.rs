@@ -203,8 +203,12 @@ pub fn rollback(
     let cursor = view
         .cursor(chain)?
         .ok_or(Refusal::NotNext { height: to.height })?;
-    let ours = view.block(chain, to.height)?;
-    if ours.map(|b| b.hash) != Some(to.hash) {
+    let shared = match view.block(chain, to.height)? {
+        Some(ours) => ours.hash == to.hash,
+        // Below the oldest block we remember, all that we know is taken back.
+        None => to.height < cursor.tip.height && view.block(chain, to.height.next())?.is_some(),
+    };
+    if !shared {
         return Err(Refusal::NotOurs {
             height: to.height,
             hash: to.hash,

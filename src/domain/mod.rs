@@ -10,3 +10,4 @@ pub mod ids;
 pub mod ledger;
 pub mod matcher;
 pub mod payment;
+pub mod retry;

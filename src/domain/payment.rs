@@ -31,7 +31,7 @@ pub enum AmountMode {
 pub enum Finality {
     /// When its block is final on its chain.
     Final,
-    /// When its block has this many confirmations (its own counts as the first), or is final.
+    /// When its block has this many confirmations; its own counts as the first.
     Depth(u32),
 }
 
@@ -351,10 +351,9 @@ pub fn depth(block: Height, tip: Height) -> u32 {
 }
 
 fn is_confirmed(finality: Finality, block: Height, at: ChainPoint) -> bool {
-    let is_final = block <= at.final_height;
     match finality {
-        Finality::Final => is_final,
-        Finality::Depth(n) => is_final || depth(block, at.tip) >= n,
+        Finality::Final => block <= at.final_height,
+        Finality::Depth(n) => depth(block, at.tip) >= n,
     }
 }
 

@@ -4,10 +4,15 @@
 //! the commit, on the latest state, so that no precondition can go stale between reading and writing.
 //! After each commit the observer is told, in commit order, before the caller is.
 
+mod read;
 pub mod redb;
 mod rows;
 mod tables;
 mod view;
+mod writer;
+
+pub use read::OpenPayments;
+pub use writer::describe;
 
 use std::sync::Arc;
 
@@ -34,6 +39,10 @@ pub enum StoreError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    #[error(
+        "the data file {path} is in use by another process; stop that one, or point 'data' at another file"
+    )]
+    InUse { path: String },
     #[error(
         "the data file {path} was written by a newer paybell (its format is {found}, this program knows up to {known}); run that newer version, or point 'data' at another file"
     )]
@@ -82,7 +91,6 @@ pub struct NewEvent {
 /// A delivery's new state and the attempt that led to it.
 #[derive(Debug, Clone)]
 pub struct DeliveryUpdate {
-    pub before: Delivery,
     pub after: Delivery,
     pub attempt: Option<Attempt>,
 }
@@ -93,6 +101,16 @@ pub struct Write {
     pub changes: Changes,
     pub events: Vec<NewEvent>,
     pub deliveries: Vec<DeliveryUpdate>,
+    pub prune: Option<Prune>,
+}
+
+/// Removes the oldest events with their deliveries, and transfers that settled nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prune {
+    /// Wall time; what is younger stays.
+    pub before: UnixMs,
+    /// Rows of each kind at most.
+    pub limit: usize,
 }
 
 /// Decides on the latest state what to write. Runs once.
@@ -231,6 +249,6 @@ pub trait Store: Send + Sync + 'static {
     async fn watched(&self) -> Result<Vec<WatchedPayment>, StoreError>;
     /// Payments with credits that are not confirmed yet.
     async fn confirming(&self) -> Result<Vec<Payment>, StoreError>;
-    /// The creation time of the oldest open payment on a chain.
-    async fn oldest_open(&self, chain: ChainId) -> Result<Option<UnixMs>, StoreError>;
+    /// How many payments are open on a chain, and when the oldest was created.
+    async fn open_on(&self, chain: ChainId) -> Result<OpenPayments, StoreError>;
 }

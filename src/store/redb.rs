@@ -1,1 +1,396 @@
-//! x
+//! The built-in store: one redb file, one writer thread, snapshots for readers.
+//!
+//! Refuses a file of a newer format, and one that another process has open.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend};
+use tokio::sync::{mpsc, oneshot};
+
+use super::read::{OpenPayments, Snapshot};
+use super::rows::{State, Stored};
+use super::view::{database, get};
+use super::writer::{self, Job, Publish};
+use super::{
+    CommitError, Counters, DeliveryFilter, EventRow, EventScope, Observer, Page, PaymentFilter,
+    Plan, Store, StoreError, StoreIdentity, WatchedPayment, Write, tables,
+};
+use crate::domain::chain::BlockHeader;
+use crate::domain::changes::Cursor;
+use crate::domain::delivery::{Attempt, Delivery};
+use crate::domain::ids::{ChainId, DeliveryId, Height, PaymentId, Sequence, UnixMs};
+use crate::domain::payment::Payment;
+
+/// The format that this program writes; see the file's `meta` table.
+const FORMAT: u32 = 1;
+/// Plans that may wait for the writer; more wait in their callers.
+const QUEUE_PLANS: usize = 4_096;
+
+/// Where the data is.
+pub enum Location<'a> {
+    File(&'a Path),
+    /// For tests and simulations of a failing disk.
+    Backend(Box<dyn StorageBackend>),
+}
+
+/// How to open a store.
+pub struct Options<'a> {
+    pub location: Location<'a>,
+    pub cache_bytes: usize,
+    /// Used once, when the file is new.
+    pub new_identity: StoreIdentity,
+}
+
+type SharedState = Arc<RwLock<State>>;
+type SharedObserver = Arc<RwLock<Option<Arc<dyn Observer>>>>;
+
+pub struct RedbStore {
+    db: Arc<Database>,
+    identity: StoreIdentity,
+    state: SharedState,
+    observer: SharedObserver,
+    jobs: Mutex<Option<mpsc::Sender<Job>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl RedbStore {
+    /// Opens or makes the data file and starts its writer. Blocking: recovery may take a while.
+    ///
+    /// # Errors
+    /// The file cannot be opened, is in use, damaged, or of a newer format.
+    pub fn open(options: Options<'_>) -> Result<Self, StoreError> {
+        let (db, path) = open_database(options.location, options.cache_bytes)?;
+        prepare(&db, &path, &options.new_identity)?;
+        let (identity, state) = load(&db)?;
+        let db = Arc::new(db);
+        let shared: SharedState = Arc::new(RwLock::new(state));
+        let observer: SharedObserver = Arc::default();
+        let (jobs, queue) = mpsc::channel(QUEUE_PLANS);
+        let publisher = Publisher {
+            state: Arc::clone(&shared),
+            observer: Arc::clone(&observer),
+        };
+        let writer_db = Arc::clone(&db);
+        let writer = std::thread::Builder::new()
+            .name("paybell-writer".to_owned())
+            .spawn(move || writer::run(&writer_db, state, queue, &publisher))
+            .map_err(|e| StoreError::Database(Box::new(e)))?;
+        Ok(Self {
+            db,
+            identity,
+            state: shared,
+            observer,
+            jobs: Mutex::new(Some(jobs)),
+            writer: Mutex::new(Some(writer)),
+        })
+    }
+
+    /// Names who is told of commits from now on.
+    pub fn observe(&self, observer: Arc<dyn Observer>) {
+        *self
+            .observer
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Some(observer);
+    }
+
+    /// Commits what waits and ends the writer. Later commits fail with `Closed`. Blocking.
+    pub fn close(&self) {
+        self.jobs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let writer = self
+            .writer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if writer.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the store's writer had panicked");
+        }
+    }
+
+    fn state(&self) -> State {
+        *self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sender(&self) -> Option<mpsc::Sender<Job>> {
+        self.jobs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    async fn query<T, F>(&self, query: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Snapshot) -> Result<T, StoreError> + Send + 'static,
+    {
+        let db = Arc::clone(&self.db);
+        tokio::task::spawn_blocking(move || query(&Snapshot::begin(&db)?))
+            .await
+            .map_err(|e| StoreError::Database(Box::new(e)))?
+    }
+}
+
+struct Publisher {
+    state: SharedState,
+    observer: SharedObserver,
+}
+
+impl Publish for Publisher {
+    fn publish(&self, state: State, writes: &[Arc<Write>]) {
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+        let observer = self
+            .observer
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        if let Some(observer) = observer {
+            for write in writes {
+                observer.committed(write);
+            }
+        }
+    }
+}
+
+fn open_database(
+    location: Location<'_>,
+    cache_bytes: usize,
+) -> Result<(Database, String), StoreError> {
+    let mut builder = Database::builder();
+    builder.set_cache_size(cache_bytes);
+    let (opened, path) = match location {
+        Location::File(path) => (builder.create(path), path.display().to_string()),
+        Location::Backend(backend) => (
+            builder.create_with_backend(AnyBackend(backend)),
+            "in memory".to_owned(),
+        ),
+    };
+    match opened {
+        Ok(db) => Ok((db, path)),
+        Err(redb::DatabaseError::DatabaseAlreadyOpen) => Err(StoreError::InUse { path }),
+        Err(source) => Err(StoreError::Open {
+            path,
+            source: Box::new(source),
+        }),
+    }
+}
+
+/// Makes the tables of a new file, and checks the format of an old one.
+fn prepare(db: &Database, path: &str, new_identity: &StoreIdentity) -> Result<(), StoreError> {
+    let txn = db.begin_write().map_err(database)?;
+    {
+        let mut meta = txn.open_table(tables::META).map_err(database)?;
+        let found = read_format(&meta)?;
+        match found {
+            Some(found) if found > FORMAT => {
+                return Err(StoreError::NewerFormat {
+                    path: path.to_owned(),
+                    found,
+                    known: FORMAT,
+                });
+            }
+            Some(_) => {}
+            None => {
+                let format = FORMAT.to_be_bytes();
+                let identity = new_identity.encode()?;
+                meta.insert(tables::META_FORMAT, &format[..])
+                    .map_err(database)?;
+                meta.insert(tables::META_IDENTITY, identity.as_slice())
+                    .map_err(database)?;
+            }
+        }
+    }
+    for table in tables::ALL {
+        txn.open_table(*table).map_err(database)?;
+    }
+    txn.commit().map_err(database)
+}
+
+fn read_format(
+    meta: &impl ReadableTable<tables::Bytes, tables::Bytes>,
+) -> Result<Option<u32>, StoreError> {
+    let Some(guard) = meta.get(tables::META_FORMAT).map_err(database)? else {
+        return Ok(None);
+    };
+    let bytes: [u8; 4] = guard
+        .value()
+        .try_into()
+        .map_err(|_| StoreError::Corrupt("the format number".to_owned()))?;
+    Ok(Some(u32::from_be_bytes(bytes)))
+}
+
+fn load(db: &Database) -> Result<(StoreIdentity, State), StoreError> {
+    let txn = db.begin_read().map_err(database)?;
+    let meta = txn.open_table(tables::META).map_err(database)?;
+    let identity = get(&meta, tables::META_IDENTITY)?
+        .ok_or_else(|| StoreError::Corrupt("the identity is missing".to_owned()))?;
+    Ok((identity, writer::load_state(&meta)?))
+}
+
+#[async_trait]
+impl Store for RedbStore {
+    async fn commit(&self, plan: Plan) -> Result<Arc<Write>, CommitError> {
+        let (reply, answer) = oneshot::channel();
+        let jobs = self.sender().ok_or(StoreError::Closed)?;
+        jobs.send(Job { plan, reply })
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    fn identity(&self) -> &StoreIdentity {
+        &self.identity
+    }
+
+    fn counters(&self) -> Counters {
+        self.state().counters
+    }
+
+    fn last_sequence(&self) -> Sequence {
+        Sequence(self.state().next_sequence.0 - 1)
+    }
+
+    async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError> {
+        self.query(move |s| s.payment(id)).await
+    }
+
+    async fn payments(
+        &self,
+        filter: PaymentFilter,
+        after: Option<PaymentId>,
+        limit: usize,
+    ) -> Result<Page<Payment, PaymentId>, StoreError> {
+        self.query(move |s| s.payments(&filter, after, limit)).await
+    }
+
+    async fn events(
+        &self,
+        scope: EventScope,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<Vec<EventRow>, StoreError> {
+        self.query(move |s| s.events(scope, after, limit)).await
+    }
+
+    async fn first_sequence(&self) -> Result<Sequence, StoreError> {
+        Ok(self.state().first_sequence)
+    }
+
+    async fn deliveries(
+        &self,
+        filter: DeliveryFilter,
+        after: Option<DeliveryId>,
+        limit: usize,
+    ) -> Result<Page<Delivery, DeliveryId>, StoreError> {
+        self.query(move |s| s.deliveries(&filter, after, limit))
+            .await
+    }
+
+    async fn attempts(&self, id: DeliveryId) -> Result<Vec<Attempt>, StoreError> {
+        self.query(move |s| s.attempts(id)).await
+    }
+
+    async fn due_deliveries(
+        &self,
+        now: UnixMs,
+        limit: usize,
+    ) -> Result<Vec<(Delivery, EventRow)>, StoreError> {
+        self.query(move |s| s.due_deliveries(now, limit)).await
+    }
+
+    async fn next_due(&self, after: UnixMs) -> Result<Option<UnixMs>, StoreError> {
+        self.query(move |s| s.next_due(after)).await
+    }
+
+    async fn cursor(&self, chain: ChainId) -> Result<Option<Cursor>, StoreError> {
+        self.query(move |s| s.cursor(chain)).await
+    }
+
+    async fn block(
+        &self,
+        chain: ChainId,
+        height: Height,
+    ) -> Result<Option<BlockHeader>, StoreError> {
+        self.query(move |s| s.block(chain, height)).await
+    }
+
+    async fn chain_id(&self, name: &str) -> Result<ChainId, StoreError> {
+        let (db, name) = (Arc::clone(&self.db), name.to_owned());
+        tokio::task::spawn_blocking(move || chain_id(&db, &name))
+            .await
+            .map_err(|e| StoreError::Database(Box::new(e)))?
+    }
+
+    async fn watched(&self) -> Result<Vec<WatchedPayment>, StoreError> {
+        self.query(Snapshot::watched).await
+    }
+
+    async fn confirming(&self) -> Result<Vec<Payment>, StoreError> {
+        self.query(Snapshot::confirming).await
+    }
+
+    async fn open_on(&self, chain: ChainId) -> Result<OpenPayments, StoreError> {
+        self.query(move |s| s.open_on(chain)).await
+    }
+}
+
+/// Looks a chain's number up by its name, or gives it the next one.
+fn chain_id(db: &Database, name: &str) -> Result<ChainId, StoreError> {
+    let txn = db.begin_write().map_err(database)?;
+    let id = {
+        let mut meta = txn.open_table(tables::META).map_err(database)?;
+        let known = meta
+            .get(tables::chain(name).as_slice())
+            .map_err(database)?
+            .and_then(|guard| guard.value().try_into().ok().map(u16::from_be_bytes));
+        match known {
+            Some(id) => id,
+            None => {
+                let prefix = tables::META_CHAIN_PREFIX;
+                let used =
+                    super::view::keys(&meta, prefix, &tables::after_prefix(prefix), usize::MAX)?;
+                let id = u16::try_from(used.len())
+                    .map_err(|_| StoreError::Corrupt("too many chains".to_owned()))?;
+                meta.insert(tables::chain(name).as_slice(), &id.to_be_bytes()[..])
+                    .map_err(database)?;
+                id
+            }
+        }
+    };
+    txn.commit().map_err(database)?;
+    Ok(ChainId(id))
+}
+
+/// Lets a boxed backend stand where redb wants a concrete one.
+#[derive(Debug)]
+struct AnyBackend(Box<dyn StorageBackend>);
+
+impl StorageBackend for AnyBackend {
+    fn len(&self) -> Result<u64, std::io::Error> {
+        self.0.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), std::io::Error> {
+        self.0.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> Result<(), std::io::Error> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> Result<(), std::io::Error> {
+        self.0.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> Result<(), std::io::Error> {
+        self.0.write(offset, data)
+    }
+
+    fn close(&self) -> Result<(), std::io::Error> {
+        self.0.close()
+    }
+}

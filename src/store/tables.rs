@@ -1,1 +1,200 @@
-//! x
+//! The tables of the data file and their keys: big-endian bytes, so that key order is time or height order.
+//!
+//! Refuses to know values; those are rows.rs's.
+
+use redb::TableDefinition;
+
+use crate::domain::changes::Timer;
+use crate::domain::ids::{
+    ChainId, DeliveryId, EndpointId, Height, PaymentId, Sequence, TransferKey, TxId, UnixMs,
+    Watched,
+};
+use crate::domain::payment::Awaits;
+
+pub type Bytes = &'static [u8];
+pub type Definition = TableDefinition<'static, Bytes, Bytes>;
+
+macro_rules! tables {
+    ($($(#[$doc:meta])* $constant:ident = $name:literal;)*) => {
+        $($(#[$doc])* pub const $constant: Definition = TableDefinition::new($name);)*
+        /// Every table, so that they can all be made at first start.
+        pub const ALL: &[Definition] = &[$($constant),*];
+    };
+}
+
+tables! {
+    /// Fixed names: format, identity, counters, chains, cursors.
+    META = "meta";
+    /// payment -> row
+    PAYMENTS = "payments";
+    /// order id text -> payment
+    ORDERS = "orders";
+    /// chain, address, payment
+    WATCHED = "watched";
+    /// timer kind, chain, time, payment
+    TIMERS = "timers";
+    /// chain, kind, height, payment
+    AWAITS = "awaits";
+    /// chain, txid, log index -> row
+    TRANSFERS = "transfers";
+    /// chain, height, txid, log index: blocks that can still be forked away
+    RECENT_TRANSFERS = "recent_transfers";
+    /// block time, transfer: those that settled nothing
+    UNMATCHED = "unmatched";
+    /// chain, height -> row
+    BLOCKS = "blocks";
+    /// sequence -> row
+    EVENTS = "events";
+    /// payment, sequence
+    PAYMENT_EVENTS = "payment_events";
+    /// sequence, endpoint -> row
+    DELIVERIES = "deliveries";
+    /// time, sequence, endpoint
+    DUE = "due";
+    /// sequence, endpoint, attempt number -> row
+    ATTEMPTS = "attempts";
+}
+
+pub const META_FORMAT: &[u8] = b"format";
+pub const META_IDENTITY: &[u8] = b"identity";
+pub const META_STATE: &[u8] = b"state";
+pub const META_CHAIN_PREFIX: &[u8] = b"chain/";
+pub const META_CURSOR_PREFIX: &[u8] = b"cursor/";
+
+const MAX: [u8; 64] = [0xff; 64];
+
+/// The end of the range of all keys that begin with `prefix`.
+pub fn after_prefix(prefix: &[u8]) -> Vec<u8> {
+    [prefix, &MAX].concat()
+}
+
+pub fn payment(id: PaymentId) -> [u8; 16] {
+    *id.0.as_bytes()
+}
+
+pub fn payment_from(bytes: &[u8]) -> Option<PaymentId> {
+    Some(PaymentId(uuid::Uuid::from_bytes(bytes.try_into().ok()?)))
+}
+
+pub fn watched_prefix(watched: Watched) -> Vec<u8> {
+    [
+        &watched.chain.0.to_be_bytes()[..],
+        watched.address.as_bytes(),
+    ]
+    .concat()
+}
+
+pub fn watched(watched: Watched, id: PaymentId) -> Vec<u8> {
+    [&watched_prefix(watched)[..], &payment(id)].concat()
+}
+
+/// The payment at the end of a key.
+pub fn trailing_payment(key: &[u8]) -> Option<PaymentId> {
+    payment_from(key.get(key.len().checked_sub(16)?..)?)
+}
+
+pub fn timer_prefix(timer: Timer) -> [u8; 3] {
+    let (kind, chain) = match timer {
+        Timer::Deadline(chain) => (0, chain),
+        Timer::GraceEnd(chain) => (1, chain),
+        Timer::Closed => (2, ChainId(0)),
+    };
+    let [a, b] = chain.0.to_be_bytes();
+    [kind, a, b]
+}
+
+pub fn timer_time(timer: Timer, at: UnixMs) -> Vec<u8> {
+    [&timer_prefix(timer)[..], &at.0.to_be_bytes()].concat()
+}
+
+pub fn timer(timer: Timer, at: UnixMs, id: PaymentId) -> Vec<u8> {
+    [&timer_time(timer, at)[..], &payment(id)].concat()
+}
+
+pub fn awaits_prefix(chain: ChainId, awaits: Awaits) -> Vec<u8> {
+    let kind = match awaits {
+        Awaits::Final(_) => 0,
+        Awaits::Tip(_) => 1,
+    };
+    [&chain.0.to_be_bytes()[..], &[kind]].concat()
+}
+
+pub fn awaits_height(chain: ChainId, awaits: Awaits) -> Vec<u8> {
+    let (Awaits::Final(height) | Awaits::Tip(height)) = awaits;
+    [&awaits_prefix(chain, awaits)[..], &height.0.to_be_bytes()].concat()
+}
+
+pub fn awaits(chain: ChainId, awaits: Awaits, id: PaymentId) -> Vec<u8> {
+    [&awaits_height(chain, awaits)[..], &payment(id)].concat()
+}
+
+pub fn transfer(key: &TransferKey) -> Vec<u8> {
+    [
+        &key.chain.0.to_be_bytes()[..],
+        &key.txid.0,
+        &key.log_index.to_be_bytes(),
+    ]
+    .concat()
+}
+
+pub fn transfer_from(bytes: &[u8]) -> Option<TransferKey> {
+    Some(TransferKey {
+        chain: ChainId(u16::from_be_bytes(bytes.get(..2)?.try_into().ok()?)),
+        txid: TxId(bytes.get(2..34)?.try_into().ok()?),
+        log_index: u32::from_be_bytes(bytes.get(34..38)?.try_into().ok()?),
+    })
+}
+
+pub fn height(chain: ChainId, height: Height) -> Vec<u8> {
+    [&chain.0.to_be_bytes()[..], &height.0.to_be_bytes()].concat()
+}
+
+pub fn recent_transfer(at: Height, key: &TransferKey) -> Vec<u8> {
+    [&height(key.chain, at)[..], &transfer(key)].concat()
+}
+
+pub fn unmatched(at: UnixMs, key: &TransferKey) -> Vec<u8> {
+    [&at.0.to_be_bytes()[..], &transfer(key)].concat()
+}
+
+pub fn sequence(sequence: Sequence) -> [u8; 8] {
+    sequence.0.to_be_bytes()
+}
+
+pub fn sequence_from(bytes: &[u8]) -> Option<Sequence> {
+    Some(Sequence(u64::from_be_bytes(bytes.try_into().ok()?)))
+}
+
+pub fn payment_event(id: PaymentId, at: Sequence) -> Vec<u8> {
+    [&payment(id)[..], &sequence(at)].concat()
+}
+
+pub fn delivery(id: DeliveryId) -> [u8; 12] {
+    let mut key = [0; 12];
+    key[..8].copy_from_slice(&id.sequence.0.to_be_bytes());
+    key[8..].copy_from_slice(&id.endpoint.0.to_be_bytes());
+    key
+}
+
+pub fn delivery_from(bytes: &[u8]) -> Option<DeliveryId> {
+    Some(DeliveryId {
+        sequence: sequence_from(bytes.get(..8)?)?,
+        endpoint: EndpointId(u32::from_be_bytes(bytes.get(8..12)?.try_into().ok()?)),
+    })
+}
+
+pub fn due(at: UnixMs, id: DeliveryId) -> Vec<u8> {
+    [&at.0.to_be_bytes()[..], &delivery(id)].concat()
+}
+
+pub fn attempt(id: DeliveryId, number: u32) -> Vec<u8> {
+    [&delivery(id)[..], &number.to_be_bytes()].concat()
+}
+
+pub fn cursor(chain: ChainId) -> Vec<u8> {
+    [META_CURSOR_PREFIX, &chain.0.to_be_bytes()].concat()
+}
+
+pub fn chain(name: &str) -> Vec<u8> {
+    [META_CHAIN_PREFIX, name.as_bytes()].concat()
+}

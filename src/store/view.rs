@@ -1,1 +1,207 @@
-//! x
+//! The latest state, as the ledger sees it from inside a commit.
+
+use redb::{ReadableTable, Table, WriteTransaction};
+
+use super::StoreError;
+use super::rows::{CursorHeights, State, Stored};
+use super::tables::{self, Bytes};
+use crate::domain::chain::BlockHeader;
+use crate::domain::changes::{Cursor, Timer, View, ViewError};
+use crate::domain::ids::{ChainId, Height, PaymentId, Sequence, TransferKey, UnixMs, Watched};
+use crate::domain::payment::{Awaits, ChainPoint, Payment, TransferRecord};
+
+pub type WriteTable<'txn> = Table<'txn, Bytes, Bytes>;
+
+/// All tables, open for one write transaction.
+pub struct WriteTables<'txn> {
+    pub meta: WriteTable<'txn>,
+    pub payments: WriteTable<'txn>,
+    pub orders: WriteTable<'txn>,
+    pub watched: WriteTable<'txn>,
+    pub timers: WriteTable<'txn>,
+    pub awaits: WriteTable<'txn>,
+    pub transfers: WriteTable<'txn>,
+    pub recent_transfers: WriteTable<'txn>,
+    pub unmatched: WriteTable<'txn>,
+    pub blocks: WriteTable<'txn>,
+    pub events: WriteTable<'txn>,
+    pub payment_events: WriteTable<'txn>,
+    pub deliveries: WriteTable<'txn>,
+    pub due: WriteTable<'txn>,
+    pub attempts: WriteTable<'txn>,
+}
+
+impl<'txn> WriteTables<'txn> {
+    pub fn open(txn: &'txn WriteTransaction) -> Result<Self, StoreError> {
+        let open = |definition| txn.open_table(definition).map_err(database);
+        Ok(Self {
+            meta: open(tables::META)?,
+            payments: open(tables::PAYMENTS)?,
+            orders: open(tables::ORDERS)?,
+            watched: open(tables::WATCHED)?,
+            timers: open(tables::TIMERS)?,
+            awaits: open(tables::AWAITS)?,
+            transfers: open(tables::TRANSFERS)?,
+            recent_transfers: open(tables::RECENT_TRANSFERS)?,
+            unmatched: open(tables::UNMATCHED)?,
+            blocks: open(tables::BLOCKS)?,
+            events: open(tables::EVENTS)?,
+            payment_events: open(tables::PAYMENT_EVENTS)?,
+            deliveries: open(tables::DELIVERIES)?,
+            due: open(tables::DUE)?,
+            attempts: open(tables::ATTEMPTS)?,
+        })
+    }
+}
+
+/// Wraps any of the database's errors.
+pub fn database(error: impl Into<redb::Error>) -> StoreError {
+    StoreError::Database(Box::new(error.into()))
+}
+
+/// Reads one row.
+pub fn get<T: Stored>(
+    table: &impl ReadableTable<Bytes, Bytes>,
+    key: &[u8],
+) -> Result<Option<T>, StoreError> {
+    let found = table.get(key).map_err(database)?;
+    found.map(|guard| T::decode(guard.value())).transpose()
+}
+
+/// Keys from `from` up to `to` (exclusive), at most `limit`.
+pub fn keys(
+    table: &impl ReadableTable<Bytes, Bytes>,
+    from: &[u8],
+    to: &[u8],
+    limit: usize,
+) -> Result<Vec<Vec<u8>>, StoreError> {
+    table
+        .range::<&[u8]>(from..to)
+        .map_err(database)?
+        .take(limit)
+        .map(|entry| entry.map(|(key, _)| key.value().to_vec()).map_err(database))
+        .collect()
+}
+
+pub fn cursor_of(
+    meta: &impl ReadableTable<Bytes, Bytes>,
+    blocks: &impl ReadableTable<Bytes, Bytes>,
+    chain: ChainId,
+) -> Result<Option<Cursor>, StoreError> {
+    let Some(heights) = get::<CursorHeights>(meta, &tables::cursor(chain))? else {
+        return Ok(None);
+    };
+    let tip =
+        get::<BlockHeader>(blocks, &tables::height(chain, heights.tip))?.ok_or_else(|| {
+            StoreError::Corrupt(format!("the cursor's block {} is missing", heights.tip))
+        })?;
+    Ok(Some(Cursor {
+        tip,
+        final_height: heights.final_height,
+    }))
+}
+
+/// What a plan reads: the transaction's own tables and the numbers of this moment.
+pub struct CommitView<'a, 'txn> {
+    pub tables: &'a WriteTables<'txn>,
+    pub state: &'a State,
+}
+
+fn view_error(error: StoreError) -> ViewError {
+    ViewError(Box::new(error))
+}
+
+fn trailing_payments(keys: Vec<Vec<u8>>) -> Vec<PaymentId> {
+    keys.iter()
+        .filter_map(|key| tables::trailing_payment(key))
+        .collect()
+}
+
+impl View for CommitView<'_, '_> {
+    fn payment(&self, id: PaymentId) -> Result<Option<Payment>, ViewError> {
+        get(&self.tables.payments, &tables::payment(id)).map_err(view_error)
+    }
+
+    fn payment_by_order(&self, order_id: &str) -> Result<Option<PaymentId>, ViewError> {
+        let found = self
+            .tables
+            .orders
+            .get(order_id.as_bytes())
+            .map_err(database)
+            .map_err(view_error)?;
+        Ok(found.and_then(|guard| tables::payment_from(guard.value())))
+    }
+
+    fn watching(&self, watched: Watched) -> Result<Vec<PaymentId>, ViewError> {
+        let prefix = tables::watched_prefix(watched);
+        let end = tables::after_prefix(&prefix);
+        keys(&self.tables.watched, &prefix, &end, usize::MAX)
+            .map(trailing_payments)
+            .map_err(view_error)
+    }
+
+    fn transfer(&self, key: &TransferKey) -> Result<Option<TransferRecord>, ViewError> {
+        get(&self.tables.transfers, &tables::transfer(key)).map_err(view_error)
+    }
+
+    fn transfers_above(
+        &self,
+        chain: ChainId,
+        height: Height,
+    ) -> Result<Vec<TransferRecord>, ViewError> {
+        let from = tables::height(chain, height.next());
+        let to = tables::after_prefix(&chain.0.to_be_bytes());
+        let found =
+            keys(&self.tables.recent_transfers, &from, &to, usize::MAX).map_err(view_error)?;
+        found
+            .iter()
+            .filter_map(|key| key.get(10..).and_then(tables::transfer_from))
+            .filter_map(|key| self.transfer(&key).transpose())
+            .collect()
+    }
+
+    fn cursor(&self, chain: ChainId) -> Result<Option<Cursor>, ViewError> {
+        cursor_of(&self.tables.meta, &self.tables.blocks, chain).map_err(view_error)
+    }
+
+    fn block(&self, chain: ChainId, height: Height) -> Result<Option<BlockHeader>, ViewError> {
+        get(&self.tables.blocks, &tables::height(chain, height)).map_err(view_error)
+    }
+
+    fn awaiting(
+        &self,
+        chain: ChainId,
+        at: ChainPoint,
+        limit: usize,
+    ) -> Result<Vec<PaymentId>, ViewError> {
+        let mut found = Vec::new();
+        for upper in [
+            Awaits::Final(at.final_height.next()),
+            Awaits::Tip(at.tip.next()),
+        ] {
+            let from = tables::awaits_prefix(chain, upper);
+            let to = tables::awaits_height(chain, upper);
+            let rest = limit.saturating_sub(found.len());
+            let ids = keys(&self.tables.awaits, &from, &to, rest).map_err(view_error)?;
+            found.extend(trailing_payments(ids));
+        }
+        Ok(found)
+    }
+
+    fn timers_before(
+        &self,
+        timer: Timer,
+        time: UnixMs,
+        limit: usize,
+    ) -> Result<Vec<PaymentId>, ViewError> {
+        let from = tables::timer_prefix(timer);
+        let to = tables::timer_time(timer, time);
+        keys(&self.tables.timers, &from, &to, limit)
+            .map(trailing_payments)
+            .map_err(view_error)
+    }
+
+    fn next_sequence(&self) -> Result<Sequence, ViewError> {
+        Ok(self.state.next_sequence)
+    }
+}

@@ -1,0 +1,336 @@
+//! A hub: its parts put together, and its tasks run side by side until the end.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use anyhow::Context;
+use async_trait::async_trait;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinSet;
+use warp::Filter;
+use warp::filters::BoxedFilter;
+use warp::reply::Response;
+
+use super::build::{self, Setting};
+use super::pages::PAGES;
+use super::print_line;
+use crate::api::pages::Pages;
+use crate::api::socket::access::OpenAccess;
+use crate::api::socket::{self, Origins, SocketContext, SocketLimits};
+use crate::api::token::ClientTokens;
+use crate::api::wire::{self, PaymentObject, WireEncoder};
+use crate::api::{self, ApiContext, ApiSettings, CallbackCheck, RunMode};
+use crate::chains::Chains;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{ClassicWebhooks, Config};
+use crate::delivery::callback_url::CallbackUrl;
+use crate::delivery::dispatcher;
+use crate::delivery::guard::{GuardedResolver, SystemLookup};
+use crate::delivery::sender::{Sender, SenderLimits};
+use crate::delivery::signature::Secret;
+use crate::domain::ids::{PaymentId, Sequence};
+use crate::domain::payment::{CallbackScope, Payment};
+use crate::entropy::SystemEntropy;
+use crate::follower::{self, Follower, ProgressSink};
+use crate::hub::{self, announce};
+use crate::index::Index;
+use crate::janitor;
+use crate::ledger_task::{Announcer, Entropy, Ledger};
+use crate::sandbox::Sandbox;
+use crate::server;
+use crate::shutdown::Shutdown;
+use crate::store::redb::RedbStore;
+use crate::store::{Store, Write};
+
+/// Everything that a running hub needs, built and not yet started.
+pub struct Hub {
+    config: Config,
+    setting: Setting,
+    store: Arc<RedbStore>,
+    ledger: Ledger,
+    chains: Chains,
+    index: Arc<Index>,
+    announcer: Arc<Announcer>,
+    commits: UnboundedReceiver<Arc<Write>>,
+    live: Arc<hub::Hub>,
+    resolver: GuardedResolver,
+    secrets: Arc<[Secret]>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    /// The demo's chain, whose controls the hub serves too.
+    sandbox: Option<Sandbox>,
+}
+
+impl Hub {
+    /// Opens the store and builds everything on it. Nothing runs yet.
+    ///
+    /// # Errors
+    /// The data file cannot be used, or a part cannot be made from the configuration.
+    pub async fn build(
+        config: &Config,
+        setting: Setting,
+        sandbox: Option<Sandbox>,
+    ) -> anyhow::Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+        let store = build::open_store(config, entropy.as_ref()).await?;
+        let chains = build::chains(config, store.as_ref()).await?;
+        let index = Arc::new(Index::default());
+        build::load_index(&index, &chains, store.as_ref()).await?;
+        let (announcer, commits) = Announcer::new(Arc::clone(&index));
+        let announcer = Arc::new(announcer);
+        store.observe(Arc::clone(&announcer) as _);
+        let ledger = Ledger::new(
+            Arc::clone(&store) as _,
+            Arc::clone(&clock),
+            Arc::clone(&entropy),
+            Arc::new(WireEncoder {
+                chains: chains.clone(),
+            }),
+            build::amount_policy(config),
+        );
+        let policy = build::callback_policy(config, setting);
+        Ok(Self {
+            live: hub::Hub::new(&store.identity().epoch),
+            resolver: GuardedResolver::new(policy, Arc::new(SystemLookup::default())),
+            secrets: build::webhook_secrets(config, store.as_ref())?,
+            config: config.clone(),
+            setting,
+            store,
+            ledger,
+            chains,
+            index,
+            announcer,
+            commits,
+            clock,
+            entropy,
+            sandbox,
+        })
+    }
+
+    /// The secret that webhooks are signed with, as receivers are given it.
+    pub fn webhook_secret(&self) -> String {
+        self.secrets
+            .first()
+            .map(Secret::to_text)
+            .unwrap_or_default()
+    }
+
+    /// Prints the webhook secret when it was made just now: no other place tells it.
+    pub fn tell_new_secret(&self) {
+        let is_new = self.store.last_sequence() == Sequence(0);
+        if is_new && self.config.webhook_secrets.is_empty() {
+            print_line("secret", &self.webhook_secret());
+        }
+    }
+
+    /// Runs until `stopped` turns true, then drains and closes the store.
+    ///
+    /// # Errors
+    /// A part could not be started.
+    pub async fn run(self, listener: TcpListener, stopped: Shutdown) -> anyhow::Result<()> {
+        let drain = self.config.drain;
+        let store = Arc::clone(&self.store);
+        let routes = self.routes(&listener, &stopped)?;
+        let mut tasks = JoinSet::new();
+        self.spawn_followers(&mut tasks, &stopped)?;
+        self.spawn_dispatcher(&mut tasks, &stopped)?;
+        let retention = self.config.retention;
+        let (ledger, as_store, clock) = (
+            self.ledger.clone(),
+            Arc::clone(&store),
+            Arc::clone(&self.clock),
+        );
+        tasks.spawn(janitor::run(
+            ledger,
+            as_store,
+            clock,
+            retention,
+            stopped.clone(),
+        ));
+        let announcing = tokio::spawn(announce(self.commits, self.live));
+        drop(self.announcer);
+        server::serve(listener, routes, stopped, drain).await;
+        let rest = async { while tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(drain, rest).await.is_err() {
+            tracing::warn!("not everything ended within the drain time");
+        }
+        tasks.shutdown().await;
+        tokio::task::spawn_blocking(move || store.close())
+            .await
+            .context("the store could not be closed")?;
+        announcing.abort();
+        Ok(())
+    }
+
+    fn routes(
+        &self,
+        listener: &TcpListener,
+        stopped: &Shutdown,
+    ) -> anyhow::Result<BoxedFilter<(Response,)>> {
+        let sockets = Arc::new(AtomicU64::new(0));
+        let live = socket::route(self.socket_context(Arc::clone(&sockets), stopped.clone()));
+        let http = api::routes(Arc::new(self.api_context(listener, sockets)?));
+        Ok(match &self.sandbox {
+            Some(sandbox) => live
+                .or(sandbox.control_routes())
+                .unify()
+                .or(http)
+                .unify()
+                .boxed(),
+            None => live.or(http).unify().boxed(),
+        })
+    }
+
+    fn api_context(
+        &self,
+        listener: &TcpListener,
+        sockets: Arc<AtomicU64>,
+    ) -> anyhow::Result<ApiContext> {
+        Ok(ApiContext {
+            ledger: self.ledger.clone(),
+            store: Arc::clone(&self.store) as _,
+            index: Arc::clone(&self.index),
+            chains: self.chains.clone(),
+            tokens: self.tokens(),
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+            started_at: self.clock.now(),
+            sockets,
+            callbacks: Arc::new(GuardedCallbacks(self.resolver.clone())),
+            pages: Pages::new(PAGES),
+            settings: self.api_settings(listener)?,
+        })
+    }
+
+    fn api_settings(&self, listener: &TcpListener) -> anyhow::Result<ApiSettings> {
+        let config = &self.config;
+        let public_url = match &config.public_url {
+            Some(url) => url.as_str().to_owned(),
+            None => super::base_url(listener)?,
+        };
+        Ok(ApiSettings {
+            classic_scope: match config.classic_webhooks {
+                ClassicWebhooks::Completed => CallbackScope::CompletionOnly,
+                ClassicWebhooks::All => CallbackScope::Everything,
+            },
+            default_expires_in_seconds: config.default_expiry.as_secs(),
+            max_expires_in_seconds: config.max_expiry.as_secs(),
+            grace_seconds: config.grace.as_secs(),
+            public_url,
+            allowed_origins: config
+                .allowed_origins
+                .iter()
+                .map(|o| o.as_str().to_owned())
+                .collect(),
+            polling_interval: config.polling_interval,
+            mode: match self.setting {
+                Setting::Demo => RunMode::Demo,
+                Setting::Real => RunMode::Serve,
+            },
+        })
+    }
+
+    fn socket_context(&self, sockets: Arc<AtomicU64>, shutdown: Shutdown) -> SocketContext {
+        let chains = self.chains.clone();
+        SocketContext {
+            hub: Arc::clone(&self.live),
+            store: Arc::clone(&self.store) as _,
+            tokens: self.tokens(),
+            keys: Arc::new(OpenAccess),
+            clock: Arc::clone(&self.clock),
+            snapshot: Arc::new(move |payment: &Payment| {
+                wire::encode(&PaymentObject::new(payment, &chains)).unwrap_or_else(|error| {
+                    tracing::error!(%error, id = %payment.id, "a payment could not be written as JSON");
+                    bytes::Bytes::from_static(b"null")
+                })
+            }),
+            origins: Origins::new(
+                self.config
+                    .allowed_origins
+                    .iter()
+                    .map(|o| o.as_str().to_owned()),
+            ),
+            limits: self.socket_limits(),
+            sockets,
+            shutdown,
+        }
+    }
+
+    /// Sockets are closed within the drain time, with a rest of it for their last frames.
+    fn socket_limits(&self) -> SocketLimits {
+        let grace = (self.config.drain / 5).min(Duration::from_secs(2));
+        SocketLimits {
+            shutdown_spread: self.config.drain / 2,
+            shutdown_grace: grace,
+            ..SocketLimits::default()
+        }
+    }
+
+    fn tokens(&self) -> ClientTokens {
+        ClientTokens::new(self.store.identity().token_secret)
+    }
+
+    fn spawn_followers(&self, tasks: &mut JoinSet<()>, stopped: &Shutdown) -> anyhow::Result<()> {
+        for (chain, config) in self.chains.iter().zip(&self.config.chains) {
+            let follower = Follower::new(follower::Parts {
+                chain: Arc::clone(chain),
+                endpoints: Arc::new(build::endpoints(config, &self.clock)?),
+                ledger: self.ledger.clone(),
+                store: Arc::clone(&self.store) as _,
+                index: Arc::clone(&self.index),
+                progress: Arc::new(Progress(Arc::clone(&self.live))),
+                clock: Arc::clone(&self.clock),
+                least_wait: self.config.polling_interval,
+            });
+            tasks.spawn(follower.run(self.announcer.watch_changed(), stopped.clone()));
+        }
+        Ok(())
+    }
+
+    fn spawn_dispatcher(&self, tasks: &mut JoinSet<()>, stopped: &Shutdown) -> anyhow::Result<()> {
+        let parts = dispatcher::Parts {
+            store: Arc::clone(&self.store) as _,
+            ledger: self.ledger.clone(),
+            sender: Arc::new(Sender::new(self.resolver.clone(), SenderLimits::default())?),
+            policy: self.resolver.policy(),
+            secrets: Arc::clone(&self.secrets),
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+            due: Arc::clone(&self.announcer.deliveries_due),
+        };
+        tasks.spawn(dispatcher::run(parts, stopped.clone(), self.config.drain));
+        Ok(())
+    }
+}
+
+/// Passes the follower's progress to the sockets.
+struct Progress(Arc<hub::Hub>);
+
+impl ProgressSink for Progress {
+    fn progress(&self, payment: PaymentId, confirmations: u32, required: u32) {
+        self.0.progress(payment, confirmations, required);
+    }
+}
+
+/// Has the delivery floor judge callback URLs for the API.
+struct GuardedCallbacks(GuardedResolver);
+
+#[async_trait]
+impl CallbackCheck for GuardedCallbacks {
+    async fn check(&self, url: &str) -> Result<(), String> {
+        let judged = match CallbackUrl::parse(url, self.0.policy()) {
+            Ok(parsed) => self.0.check_resolved(&parsed).await,
+            Err(refused) => Err(refused),
+        };
+        // The API names the field itself.
+        judged.map_err(|refused| {
+            refused
+                .to_string()
+                .trim_start_matches("callback_url: ")
+                .to_owned()
+        })
+    }
+}

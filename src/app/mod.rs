@@ -1,0 +1,106 @@
+//! Floor 6, the application: builds everything, runs it, and lets it end in good order. The only place that knows everyone.
+
+mod build;
+mod demo;
+mod hub_parts;
+mod pages;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::cli::SandboxArgs;
+use crate::clock::SystemClock;
+use crate::config::{Config, KeysConfigured};
+use crate::entropy::SystemEntropy;
+use crate::ledger_task::Entropy;
+use crate::sandbox::{self, Sandbox, SandboxOptions};
+use crate::shutdown::Shutdown;
+pub use demo::run as demo;
+
+/// Runs the hub against the configured chains until a signal ends it.
+pub async fn serve(config: Config) -> anyhow::Result<()> {
+    config.check_bind(KeysConfigured::None)?;
+    let listener = bind(config.listen).await?;
+    let (stop, stopped) = watch::channel(false);
+    let hub = hub_parts::Hub::build(&config, build::Setting::Real, None).await?;
+    print_line("hub", &base_url(&listener)?);
+    hub.tell_new_secret();
+    let ended = tokio::spawn(hub.run(listener, stopped));
+    wait_for_signal(&stop).await?;
+    ended.await.context("the hub's task failed")?
+}
+
+/// Runs the sandbox chain alone until a signal ends it.
+pub async fn sandbox(args: SandboxArgs) -> anyhow::Result<()> {
+    let listener = bind(args.listen).await?;
+    let (stop, stopped) = watch::channel(false);
+    let chain = new_sandbox(&args.chain);
+    print_line("sandbox", &base_url(&listener)?);
+    let served = tokio::spawn(run_sandbox(chain, listener, stopped));
+    wait_for_signal(&stop).await?;
+    served.await.context("the sandbox's task failed")
+}
+
+fn new_sandbox(args: &crate::cli::SandboxChainArgs) -> Sandbox {
+    let seed = args.seed.unwrap_or_else(|| {
+        let mut bytes = [0; 8];
+        SystemEntropy.fill(&mut bytes);
+        u64::from_be_bytes(bytes)
+    });
+    let options = SandboxOptions {
+        block_ms: args.block_ms,
+        seed,
+        noise_per_block: args.noise,
+        ..SandboxOptions::default()
+    };
+    Sandbox::new(options, Arc::new(SystemClock))
+}
+
+async fn run_sandbox(chain: Sandbox, listener: TcpListener, stopped: Shutdown) {
+    tokio::join!(
+        chain.mine(stopped.clone()),
+        sandbox::serve(chain.clone(), listener, stopped)
+    );
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}; is something else using it? Choose another with --listen or PAYBELL_LISTEN"))
+}
+
+fn base_url(listener: &TcpListener) -> anyhow::Result<String> {
+    Ok(format!("http://{}", listener.local_addr()?))
+}
+
+/// One line of the program's result: stdout is for these, logs go to stderr.
+fn print_line(name: &str, value: &str) {
+    println!("{name:<9}{value}");
+}
+
+/// Returns once SIGTERM or SIGINT came, having passed it on. A second signal ends the process at once.
+async fn wait_for_signal(stop: &watch::Sender<bool>) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be heard")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be heard")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!(
+        "stopping: sockets are closed, webhooks under way get the drain time; another signal ends at once"
+    );
+    stop.send_replace(true);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        std::process::exit(1);
+    });
+    Ok(())
+}

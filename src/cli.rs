@@ -1,0 +1,148 @@
+//! The command line: what can be typed, with its ranges, defaults and examples.
+//!
+//! Refuses wrong usage with exit code 2, as clap does. Runs nothing: `main` matches on [`Command`].
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::DEFAULT_LISTEN;
+
+/// Where the sandbox chain answers unless told otherwise: loopback, port 9090.
+pub const DEFAULT_SANDBOX_LISTEN: SocketAddr =
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9_090);
+/// TRON's own time from block to block.
+pub const DEFAULT_BLOCK_MS: u64 = 3_000;
+/// Transfers between strangers in each sandbox block.
+pub const DEFAULT_NOISE: u32 = 20;
+
+/// Tells a merchant the moment a USDT payment arrives on TRON.
+#[derive(Debug, Parser)]
+#[command(name = "paybell", version, arg_required_else_help = true)]
+#[command(after_help = "Start with:  paybell demo")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Try everything in one process: a sandbox chain, the hub and its pages; no network, no configuration
+    #[command(after_help = "Example:  paybell demo --block-ms 1000")]
+    Demo(DemoArgs),
+    /// Run the hub against real chains
+    #[command(after_help = "Example:  TRONGRID_API_KEY=... paybell serve --config config.json")]
+    Serve(ConfigArgs),
+    /// Run the TronGrid-compatible sandbox chain alone
+    #[command(after_help = "Example:  paybell sandbox --listen 127.0.0.1:9090 --seed 7")]
+    Sandbox(SandboxArgs),
+    /// Check the configuration: every mistake at once, exit code 2, or a summary
+    #[command(after_help = "Example:  paybell check-config --config config.json")]
+    CheckConfig(ConfigArgs),
+}
+
+/// Options of `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Where the hub and its pages are served
+    #[arg(long, value_name = "ADDRESS", default_value_t = DEFAULT_LISTEN)]
+    pub listen: SocketAddr,
+    /// Where the sandbox chain is served
+    #[arg(long, value_name = "ADDRESS", default_value_t = DEFAULT_SANDBOX_LISTEN)]
+    pub sandbox_listen: SocketAddr,
+    /// Folder for the data, kept; without it, a temporary one
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    #[command(flatten)]
+    pub chain: SandboxChainArgs,
+}
+
+/// Options of `sandbox`.
+#[derive(Debug, Args)]
+pub struct SandboxArgs {
+    /// Where the chain is served
+    #[arg(long, value_name = "ADDRESS", default_value_t = DEFAULT_SANDBOX_LISTEN)]
+    pub listen: SocketAddr,
+    #[command(flatten)]
+    pub chain: SandboxChainArgs,
+}
+
+/// How the sandbox chain behaves.
+#[derive(Debug, Args)]
+pub struct SandboxChainArgs {
+    /// Milliseconds from block to block, 50 to 60000
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_BLOCK_MS, value_parser = clap::value_parser!(u64).range(50..=60_000))]
+    pub block_ms: u64,
+    /// Makes the chain the same every time; without it, each start differs
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Transfers between strangers in each block, 0 to 2000
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_NOISE, value_parser = clap::value_parser!(u32).range(0..=2_000))]
+    pub noise: u32,
+}
+
+/// Options of `serve` and `check-config`.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// The configuration file; without it, config.json if there is one, else the defaults
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    #[test]
+    fn the_definitions_hold_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_documents() {
+        let cli = Cli::try_parse_from(["paybell", "demo"]).expect("usage");
+        let Command::Demo(demo) = cli.command else {
+            panic!("demo");
+        };
+        assert_eq!(demo.listen.to_string(), "127.0.0.1:5000");
+        assert_eq!(demo.sandbox_listen.to_string(), "127.0.0.1:9090");
+        assert_eq!((demo.chain.block_ms, demo.chain.noise), (3_000, 20));
+        assert_eq!((demo.chain.seed, demo.data), (None, None));
+    }
+
+    #[test]
+    fn wrong_usage_exits_with_2_and_help_with_0() {
+        for wrong in [
+            "paybell",
+            "paybell dance",
+            "paybell demo --block-ms 49",
+            "paybell demo --block-ms 60001",
+            "paybell sandbox --noise 2001",
+            "paybell sandbox --noise -1",
+            "paybell demo --listen localhost",
+            "paybell serve config.json",
+        ] {
+            let why = Cli::try_parse_from(wrong.split(' ')).expect_err(wrong);
+            assert_eq!(why.exit_code(), 2, "{wrong}");
+        }
+        for fine in ["paybell --version", "paybell demo --help"] {
+            let shown = Cli::try_parse_from(fine.split(' ')).expect_err(fine);
+            assert_eq!(shown.exit_code(), 0, "{fine}");
+        }
+        let version = Cli::try_parse_from(["paybell", "-V"]).expect_err("version");
+        assert_eq!(version.kind(), ErrorKind::DisplayVersion);
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        for command in Cli::command().get_subcommands() {
+            let example = command.get_after_help().expect("an example").to_string();
+            let prefix = format!("paybell {}", command.get_name());
+            assert!(example.contains(&prefix), "{example}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What protects people: open doors only on purpose, no private keys, no secret shown.
+
+use super::*;
+
+#[test]
+fn other_machines_are_let_in_only_on_purpose() {
+    for listen in [
+        "0.0.0.0:5000",
+        "[::]:5000",
+        "192.168.0.7:80",
+        "[::ffff:10.0.0.1]:80",
+    ] {
+        let text = format!(r#"{{"listen":"{listen}"}}"#);
+        let found = mistakes(&text, &[]);
+        assert!(
+            found[0].starts_with("listen: ") && found[0].contains("allow_unauthenticated"),
+            "{found:?}"
+        );
+        let variable = mistakes("{}", &[("PAYBELL_LISTEN", listen)]);
+        assert!(variable[0].starts_with("PAYBELL_LISTEN: "), "{variable:?}");
+        let config = good(&text, &[("PAYBELL_ALLOW_UNAUTHENTICATED", "true")]);
+        assert_eq!(config.check_bind(KeysConfigured::None), Ok(()));
+        let keyed = Config {
+            keyless: KeylessAccess::LoopbackOnly,
+            ..config
+        };
+        assert!(keyed.check_bind(KeysConfigured::None).is_err());
+        assert_eq!(keyed.check_bind(KeysConfigured::Some), Ok(()));
+    }
+    for listen in [
+        "127.0.0.1:0",
+        "[::1]:5000",
+        "127.8.8.8:1",
+        "[::ffff:127.0.0.1]:1",
+    ] {
+        good(&format!(r#"{{"listen":"{listen}"}}"#), &[]);
+    }
+}
+
+#[test]
+fn private_keys_are_refused_and_wallets_are_not_built_yet() {
+    let hex = "ab".repeat(32);
+    let words = ["abandon"; 12].join(" ");
+    for secret in [
+        hex.as_str(),
+        words.as_str(),
+        "xprv9s21ZrQH143K3QTDL4LXw2F7HEK3wJUD2nW2nRk4stbPy6cq3",
+    ] {
+        for wallet in [
+            format!(r#"{{"name":"main","chain":"tron","xpub":"{secret}"}}"#),
+            format!(r#"{{"name":"main","seed":["{secret}"]}}"#),
+            format!(r#""{secret}""#),
+        ] {
+            let text = format!(r#"{{"wallets":[{wallet}]}}"#);
+            let found = mistakes(&text, &[]).join("\n");
+            assert!(
+                found.contains("paybell never takes private keys"),
+                "{found}"
+            );
+            assert!(!found.contains(secret), "{found}");
+        }
+    }
+    assert_only_mistake(
+        r#"{"wallets":[{"name":"main","chain":"tron","xpub":"xpub661MyMwAqRbcF"}]}"#,
+        "wallets: watch-only wallets are not supported by this version yet",
+    );
+}
+
+#[test]
+fn nothing_shows_a_secret() {
+    let text = format!(
+        r#"{{"webhook_secrets":["{SECRET}"],"chains":[{{"endpoints":[{{"url":"https://a.example/hunter2","api_key":"hunter2"}}]}}]}}"#
+    );
+    let loaded = load(&text, &[]).expect("good");
+    let debug = format!("{loaded:?}");
+    let shown = debug + &check_report(&Ok(loaded)).stdout;
+    assert!(
+        !shown.contains("hunter2") && !shown.contains("C2FVsBQ"),
+        "{shown}"
+    );
+    let wrong = r#"{"webhook_secrets":["whsec_hunter2","hunter2",["hunter2"]],"public_url":"hunter2","allowed_origins":["https://hunter2@a.example"],
+        "chains":[{"contract":"hunter2","endpoints":[{"url":"https://a:hunter2@b.example","api_key":"hunter2 "},{"url":"https://a.example/?key=hunter2"}]}]}"#;
+    let errors = load(wrong, &[]).expect_err("wrong");
+    assert_eq!(errors.mistakes.len(), 9, "{errors}");
+    let shown = format!("{errors}{errors:?}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+}

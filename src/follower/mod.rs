@@ -1,0 +1,447 @@
+//! Floor 3, the follower: walks one chain block by block and hands each to the ledger.
+//!
+//! One endpoint a round, so that a block's header and logs never come from two nodes. It proposes; the ledger checks
+//! that each block extends the cursor. Refuses to skip a block: the cursor moves only past blocks read whole, except
+//! where nothing is watched.
+
+pub mod pace;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use thiserror::Error;
+use tokio::sync::watch;
+
+use crate::chains::{Chain, EndpointStanding};
+use crate::clock::Clock;
+use crate::domain::chain::{Block, BlockHeader};
+use crate::domain::changes::{Cursor, Unfinished};
+use crate::domain::ids::{ChainId, Height, PaymentId, UnixMs, Watched};
+use crate::domain::ledger::{Refusal, Watching};
+use crate::domain::payment::{Awaits, Finality, depth};
+use crate::index::Index;
+use crate::ledger_task::Ledger;
+use crate::shutdown::{self, Shutdown};
+use crate::source::endpoints::{EndpointStats, Endpoints};
+use crate::source::{FetchedHeader, Source, SourceError};
+use crate::store::{CommitError, Store, StoreError, Write, describe};
+use pace::{IDLE_WAIT, Pace, Seen};
+
+/// Blocks fetched side by side while catching up.
+const CATCH_UP_PARALLEL: usize = 8;
+/// Before the oldest open payment's creation, when the first cursor is looked for.
+const START_MARGIN_MS: u64 = 60_000;
+
+/// Why a round ended early. The next one goes on from the stored cursor.
+#[derive(Debug, Error)]
+pub enum RoundError {
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("{node} does not show block {height}, though its head is {head}")]
+    Gap {
+        node: String,
+        height: Height,
+        head: Height,
+    },
+    #[error(
+        "{node} is on a branch that leaves ours below the final block {final_height}; the cursor stays until the nodes agree"
+    )]
+    BelowFinal { node: String, final_height: Height },
+}
+
+/// Told of confirmations as blocks come in.
+pub trait ProgressSink: Send + Sync + 'static {
+    fn progress(&self, payment: PaymentId, confirmations: u32, required: u32);
+}
+
+/// What a follower works with.
+pub struct Parts {
+    pub chain: Arc<Chain>,
+    pub endpoints: Arc<Endpoints>,
+    pub ledger: Ledger,
+    pub store: Arc<dyn Store>,
+    pub index: Arc<Index>,
+    pub progress: Arc<dyn ProgressSink>,
+    pub clock: Arc<dyn Clock>,
+    /// The operator's bound on how often a head is asked for.
+    pub least_wait: Option<Duration>,
+}
+
+pub struct Follower {
+    parts: Parts,
+    cursor: Option<Cursor>,
+    pace: Pace,
+    /// The tip at which the final head was last asked for.
+    asked_final_at: Height,
+}
+
+impl Follower {
+    pub fn new(parts: Parts) -> Self {
+        let pace = Pace::new(parts.chain.spec.slot_ms, parts.least_wait);
+        Self {
+            parts,
+            cursor: None,
+            pace,
+            asked_final_at: Height(0),
+        }
+    }
+
+    /// Follows the chain until `shutdown` turns true; `watch_changed` wakes it when a payment is created.
+    pub async fn run(mut self, mut watch_changed: watch::Receiver<()>, mut shutdown: Shutdown) {
+        loop {
+            watch_changed.mark_unchanged();
+            let wait = self.round_and_wait(&shutdown).await;
+            let idle = self.is_idle();
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                // Only an idle follower has reason to look sooner.
+                Ok(()) = watch_changed.changed(), if idle => {}
+                () = shutdown::requested(&mut shutdown) => return,
+            }
+        }
+    }
+
+    fn id(&self) -> ChainId {
+        self.parts.chain.spec.id
+    }
+
+    fn is_idle(&self) -> bool {
+        self.parts.index.open_on(self.id()) == 0
+            && self.parts.index.confirming_on(self.id()).is_empty()
+    }
+
+    /// One round, its outcome on record, and how long to wait before the next.
+    pub async fn round_and_wait(&mut self, shutdown: &Shutdown) -> Duration {
+        let outcome = self.round(shutdown).await;
+        let now = self.parts.clock.now();
+        let idle = self.is_idle();
+        let endpoints = self
+            .parts
+            .endpoints
+            .snapshot()
+            .into_iter()
+            .map(standing_of)
+            .collect();
+        let cursor = self.cursor;
+        self.parts.chain.update(|s| {
+            s.idle = idle;
+            s.endpoints = endpoints;
+            s.tip = cursor.map(|c| c.tip.height);
+            s.tip_time = cursor.map(|c| c.tip.time);
+            s.final_height = cursor.map(|c| c.final_height).filter(|h| h.0 > 0);
+            match &outcome {
+                Ok(_) => {
+                    s.last_success_at = Some(now);
+                    s.last_error = None;
+                }
+                Err(error) => {
+                    s.last_error = Some(describe(error));
+                    s.last_error_at = Some(now);
+                }
+            }
+        });
+        let seen = match outcome {
+            Ok(seen) => seen,
+            Err(error) => self.note_failure(&error),
+        };
+        let wait = self.pace.wait_after(seen, now);
+        let failed = matches!(seen, Seen::Failed(_));
+        if idle && !failed {
+            wait.max(IDLE_WAIT)
+        } else {
+            wait
+        }
+    }
+
+    fn note_failure(&mut self, error: &RoundError) -> Seen {
+        // What the store holds is the truth; a refusal means that our copy was not.
+        self.cursor = None;
+        let chain = &self.parts.chain.spec.name;
+        match error {
+            RoundError::Source(SourceError::NotReady { .. } | SourceError::Mismatch { .. }) => {
+                tracing::debug!(%chain, %error, "the node is not ready; asking again");
+            }
+            _ => {
+                tracing::warn!(%chain, error = %describe(error), "following is interrupted; trying again")
+            }
+        }
+        let stay_away = match error {
+            RoundError::Source(error) => error.retry_after(),
+            _ => None,
+        };
+        Seen::Failed(stay_away)
+    }
+
+    /// Brings the cursor up to the node's head, then asks what is final where someone waits for it.
+    pub async fn round(&mut self, shutdown: &Shutdown) -> Result<Seen, RoundError> {
+        let source = self.parts.endpoints.pick();
+        let head = source.head().await?;
+        let seen = self.note_head(&head.header);
+        if self.cursor.is_none() {
+            self.cursor = self.parts.store.cursor(self.id()).await?;
+        }
+        match self.cursor {
+            None => self.start(source.as_ref(), &head).await?,
+            Some(cursor) if self.parts.index.watched_on(self.id()) == 0 => {
+                if head.header.height > cursor.tip.height {
+                    self.jump(&head.header, Watching::Nothing).await?;
+                }
+            }
+            Some(_) => self.walk(source.as_ref(), head, shutdown).await?,
+        }
+        self.ask_final(source.as_ref()).await?;
+        Ok(seen)
+    }
+
+    fn note_head(&self, head: &BlockHeader) -> Seen {
+        let before = self.parts.chain.standing().head;
+        if before.is_some_and(|known| head.height <= known) {
+            return Seen::SameHead;
+        }
+        self.parts.chain.update(|s| {
+            s.head = Some(head.height);
+            s.head_time = Some(head.time);
+        });
+        Seen::NewHead(head.time)
+    }
+
+    /// Sets the first cursor: at the head, or before the oldest open payment where there is one already.
+    async fn start(&mut self, source: &dyn Source, head: &FetchedHeader) -> Result<(), RoundError> {
+        let open = self.parts.store.open_on(self.id()).await?;
+        let Some(created_at) = open.oldest_created_at else {
+            return self.jump(&head.header, Watching::Nothing).await;
+        };
+        let since = UnixMs(created_at.0.saturating_sub(START_MARGIN_MS));
+        let age_ms = head.header.time.0.saturating_sub(since.0);
+        // Slots can be missed but never doubled, so that many blocks back is old enough.
+        let blocks = age_ms.div_ceil(self.parts.chain.spec.slot_ms);
+        let height = Height(head.header.height.0.saturating_sub(blocks));
+        let from = self.header_at(source, height, head).await?;
+        self.jump(&from.header, Watching::Something).await
+    }
+
+    async fn jump(&mut self, to: &BlockHeader, watching: Watching) -> Result<(), RoundError> {
+        let jumped = self.parts.ledger.jump(self.id(), *to, watching).await;
+        match jumped {
+            Ok(_) => {}
+            // A payment was created meanwhile: walk instead, next time.
+            Err(CommitError::Refused(Refusal::JumpWhileWatching)) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        self.cursor = self.parts.store.cursor(self.id()).await?;
+        Ok(())
+    }
+
+    async fn header_at(
+        &self,
+        source: &dyn Source,
+        height: Height,
+        head: &FetchedHeader,
+    ) -> Result<FetchedHeader, RoundError> {
+        if height == head.header.height {
+            return Ok(*head);
+        }
+        source.header(height).await?.ok_or_else(|| RoundError::Gap {
+            node: source.name().to_owned(),
+            height,
+            head: head.header.height,
+        })
+    }
+
+    /// Takes in every block between the cursor and `head`, in order.
+    async fn walk(
+        &mut self,
+        source: &dyn Source,
+        head: FetchedHeader,
+        shutdown: &Shutdown,
+    ) -> Result<(), RoundError> {
+        while let Some(cursor) = self.cursor.filter(|c| c.tip.height < head.header.height) {
+            let (walked, reached) = self.walk_branch(source, cursor, &head, shutdown).await?;
+            self.cursor = Some(reached);
+            match walked {
+                Walked::ToHead | Walked::Interrupted => return Ok(()),
+                Walked::ToFork => self.follow_fork(source, &head).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in the blocks from the cursor on; says how far it came and why it stopped.
+    async fn walk_branch(
+        &self,
+        source: &dyn Source,
+        from: Cursor,
+        head: &FetchedHeader,
+        shutdown: &Shutdown,
+    ) -> Result<(Walked, Cursor), RoundError> {
+        let heights = (from.tip.height.0 + 1..=head.header.height.0).map(Height);
+        let fetches = heights.map(|height| async move {
+            let header = self.header_at(source, height, head).await?;
+            let block = source.block(&header).await?;
+            Ok::<Block, RoundError>(block)
+        });
+        let mut blocks = std::pin::pin!(futures::stream::iter(fetches).buffered(CATCH_UP_PARALLEL));
+        let mut cursor = from;
+        let mut walked = Walked::ToHead;
+        while let Some(block) = blocks.next().await {
+            let block = block?;
+            if block.header.parent != cursor.tip.hash {
+                walked = Walked::ToFork;
+                break;
+            }
+            cursor.tip = block.header;
+            self.take_in(block).await?;
+            if *shutdown.borrow() {
+                walked = Walked::Interrupted;
+                break;
+            }
+        }
+        Ok((walked, cursor))
+    }
+
+    async fn take_in(&self, mut block: Block) -> Result<(), RoundError> {
+        let (chain, index) = (self.id(), &self.parts.index);
+        block.transfers.retain(|t| {
+            index.is_watched(&Watched {
+                chain,
+                address: t.to,
+            })
+        });
+        let header = block.header;
+        let write = self.parts.ledger.extend(chain, block).await?;
+        self.finish_work(&write).await?;
+        self.parts.chain.update(|s| {
+            s.tip = Some(header.height);
+            s.tip_time = Some(header.time);
+        });
+        self.tell_progress(header.height);
+        Ok(())
+    }
+
+    /// Asks again while a commit left work over.
+    async fn finish_work(&self, write: &Arc<Write>) -> Result<(), RoundError> {
+        let mut unfinished = write.changes.unfinished;
+        while unfinished == Unfinished::Yes {
+            unfinished = self
+                .parts
+                .ledger
+                .catch_up(self.id())
+                .await?
+                .changes
+                .unfinished;
+        }
+        Ok(())
+    }
+
+    /// Goes down from the tip to the block that the node's branch shares with ours, and takes back all above it.
+    async fn follow_fork(
+        &mut self,
+        source: &dyn Source,
+        head: &FetchedHeader,
+    ) -> Result<(), RoundError> {
+        let Some(cursor) = self.cursor else {
+            return Ok(());
+        };
+        let mut height = cursor.tip.height;
+        loop {
+            let theirs = self.header_at(source, height, head).await?.header;
+            let ours = self.parts.store.block(self.id(), height).await?;
+            if ours.is_none_or(|ours| ours.hash == theirs.hash) {
+                return self.take_back_to(cursor, theirs).await;
+            }
+            if height <= cursor.final_height || height.0 == 0 {
+                return Err(RoundError::BelowFinal {
+                    node: source.name().to_owned(),
+                    final_height: cursor.final_height,
+                });
+            }
+            height = Height(height.0 - 1);
+        }
+    }
+
+    async fn take_back_to(&mut self, cursor: Cursor, to: BlockHeader) -> Result<(), RoundError> {
+        let depth = cursor.tip.height.0 - to.height.0;
+        tracing::info!(chain = %self.parts.chain.spec.name, depth, to = %to.height, "the chain forked; following the new branch");
+        self.parts.ledger.rollback(self.id(), to).await?;
+        self.cursor = Some(Cursor { tip: to, ..cursor });
+        Ok(())
+    }
+
+    /// Asks for the final head once a block while a payment waits for it.
+    async fn ask_final(&mut self, source: &dyn Source) -> Result<(), RoundError> {
+        let Some(cursor) = self.cursor else {
+            return Ok(());
+        };
+        let waiting = self.parts.index.confirming_on(self.id());
+        let someone = waiting
+            .iter()
+            .any(|(_, c)| matches!(c.awaits, Awaits::Final(_)));
+        if !someone || self.asked_final_at == cursor.tip.height {
+            return Ok(());
+        }
+        let finalized = source.final_head().await?;
+        self.asked_final_at = cursor.tip.height;
+        self.take_final(source, cursor, finalized.header).await
+    }
+
+    async fn take_final(
+        &mut self,
+        source: &dyn Source,
+        cursor: Cursor,
+        header: BlockHeader,
+    ) -> Result<(), RoundError> {
+        let news = header.height > cursor.final_height && header.height <= cursor.tip.height;
+        if !news {
+            return Ok(());
+        }
+        let Some(ours) = self.parts.store.block(self.id(), header.height).await? else {
+            // Older than anything we remember: nobody waits for it.
+            return Ok(());
+        };
+        if ours.hash != header.hash {
+            let head = source.head().await?;
+            return self.follow_fork(source, &head).await;
+        }
+        let write = self.parts.ledger.finalize(self.id(), header).await?;
+        self.finish_work(&write).await?;
+        self.cursor = Some(Cursor {
+            final_height: header.height,
+            ..cursor
+        });
+        Ok(())
+    }
+
+    fn tell_progress(&self, tip: Height) {
+        for (id, confirming) in self.parts.index.confirming_on(self.id()) {
+            let required = match confirming.finality {
+                Finality::Final => self.parts.chain.spec.usual_final_depth,
+                Finality::Depth(n) => n,
+            };
+            self.parts
+                .progress
+                .progress(id, depth(confirming.height, tip), required);
+        }
+    }
+}
+
+enum Walked {
+    ToHead,
+    ToFork,
+    Interrupted,
+}
+
+fn standing_of(stats: EndpointStats) -> EndpointStanding {
+    EndpointStanding {
+        name: stats.name,
+        healthy: stats.healthy,
+        requests_today: stats.requests_today,
+        requests_left_today: stats.requests_left_today,
+        suspended_until: stats.suspended_until,
+        last_error: stats.last_error,
+    }
+}

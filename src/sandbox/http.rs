@@ -1,0 +1,300 @@
+//! The sandbox on the wire: reads requests within limits, hands them to plain functions over the
+//! locked chain, and lets faults spoil what comes out.
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures::{Stream, StreamExt};
+use http::header::{ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use serde_json::{Value, json};
+use warp::Filter;
+use warp::filters::BoxedFilter;
+use warp::path::FullPath;
+use warp::reply::Response;
+
+use super::answer::Answer;
+use super::faults::{FaultKind, HANG, Hit};
+use super::params::Params;
+use super::view::View;
+use super::wallet::Read;
+use super::{Pace, Sandbox, World, control};
+
+/// Largest body a node reads; java-tron's own limit.
+const MAX_NODE_BODY: usize = 4 * 1024 * 1024;
+/// Largest body a control endpoint reads.
+const MAX_CONTROL_BODY: usize = 256 * 1024;
+
+/// One request, read whole.
+struct Request {
+    method: Method,
+    path: String,
+    query: String,
+    headers: HeaderMap,
+    /// `None` when it was larger than allowed or broke off.
+    body: Option<Bytes>,
+}
+
+pub fn node_routes(sandbox: &Sandbox) -> BoxedFilter<(Response,)> {
+    let sandbox = sandbox.clone();
+    requests(MAX_NODE_BODY)
+        .then(move |request: Request| {
+            let sandbox = sandbox.clone();
+            async move { node(&sandbox, &request).await }
+        })
+        .boxed()
+}
+
+pub fn control_routes(sandbox: &Sandbox) -> BoxedFilter<(Response,)> {
+    let sandbox = sandbox.clone();
+    warp::path("sandbox")
+        .and(requests(MAX_CONTROL_BODY))
+        .then(move |request: Request| {
+            let sandbox = sandbox.clone();
+            async move {
+                if request.method == Method::OPTIONS {
+                    return preflight();
+                }
+                operate(&sandbox, &request).await.whole()
+            }
+        })
+        .boxed()
+}
+
+fn requests(limit: usize) -> BoxedFilter<(Request,)> {
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+    warp::method()
+        .and(warp::path::full())
+        .and(query)
+        .and(warp::header::headers_cloned())
+        .and(warp::body::stream())
+        .then(
+            move |method, path: FullPath, query, headers, body| async move {
+                let path = path.as_str().to_owned();
+                Request {
+                    method,
+                    path,
+                    query,
+                    headers,
+                    body: collect(body, limit).await,
+                }
+            },
+        )
+        .boxed()
+}
+
+async fn collect<S, B>(body: S, limit: usize) -> Option<Bytes>
+where
+    S: Stream<Item = Result<B, warp::Error>>,
+    B: Buf,
+{
+    let mut body = std::pin::pin!(body);
+    let mut whole = BytesMut::new();
+    while let Some(part) = body.next().await {
+        let mut part = part.ok()?;
+        if whole.len() + part.remaining() > limit {
+            return None;
+        }
+        whole.extend_from_slice(&part.copy_to_bytes(part.remaining()));
+    }
+    Some(whole.freeze())
+}
+
+fn preflight() -> Response {
+    let mut response = Answer::text(StatusCode::NO_CONTENT, "").whole();
+    let headers = response.headers_mut();
+    headers.insert(
+        ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static("GET, POST, DELETE"),
+    );
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*"));
+    response
+}
+
+async fn node(sandbox: &Sandbox, request: &Request) -> Response {
+    if request.method == Method::OPTIONS {
+        return preflight();
+    }
+    let now = sandbox.now_ms();
+    let hit = {
+        let mut world = sandbox.world();
+        world.counts.request(&request.path);
+        world.faults.hit(&request.path, now)
+    };
+    let Some(hit) = hit else {
+        return route(&mut sandbox.world(), request, None, now).whole();
+    };
+    if hit.kind == FaultKind::Timeout {
+        tokio::time::sleep(HANG).await;
+    }
+    if let Some(answer) = hit.instead() {
+        return answer.whole();
+    }
+    let answer = route(&mut sandbox.world(), request, Some(hit), now);
+    match hit.kind {
+        FaultKind::Truncated => answer.cut_short(),
+        FaultKind::SlowDrip => answer.dripping(),
+        _ => answer.whole(),
+    }
+}
+
+/// What a node without faults in front of it answers.
+fn route(world: &mut World, request: &Request, hit: Option<Hit>, _now_ms: u64) -> Answer {
+    let Some(body) = &request.body else {
+        let text = format!(
+            "class java.lang.Exception : body size is too big, the limit is {MAX_NODE_BODY}"
+        );
+        return Answer::json(&json!({"Error": text}));
+    };
+    let mut parts = request.path.trim_start_matches('/').splitn(2, '/');
+    let (api, rest) = (
+        parts.next().unwrap_or_default(),
+        parts.next().unwrap_or_default(),
+    );
+    let view = View::healthy(&world.chain);
+    let view = hit.map_or(view, |hit| hit.distort(view));
+    match api {
+        "wallet" => wallet(view, rest, request, body),
+        "walletsolidity" => wallet(view.solid_only(), rest, request, body),
+        _ => not_found(),
+    }
+}
+
+fn not_found() -> Answer {
+    Answer::html(StatusCode::NOT_FOUND, "<h2>HTTP ERROR 404 Not Found</h2>")
+}
+
+fn wallet(view: View<'_>, name: &str, request: &Request, body: &[u8]) -> Answer {
+    let Some(read) = Read::named(name) else {
+        return not_found();
+    };
+    let params = match request.method {
+        Method::GET => Ok(Params::from_query(&request.query)),
+        // java-tron reads no body here at all, `visible` included.
+        Method::POST if read == Read::NowBlock => Ok(Params::from_query(&request.query)),
+        Method::POST if read.takes_nothing() && body.is_empty() => Ok(Params::none()),
+        Method::POST => Params::from_body(body),
+        _ => return method_not_allowed(),
+    };
+    let answered = params.and_then(|params| read.answer(view, &params));
+    Answer::json(&answered.unwrap_or_else(|error| error.to_json()))
+}
+
+fn method_not_allowed() -> Answer {
+    Answer::html(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "<h2>HTTP ERROR 405 Method Not Allowed</h2>",
+    )
+}
+
+/// Every control endpoint, by method and path.
+async fn operate(sandbox: &Sandbox, request: &Request) -> Answer {
+    let Some(body) = &request.body else {
+        let text = format!("the body is larger than {MAX_CONTROL_BODY} bytes, or broke off");
+        return Answer::refusal(StatusCode::PAYLOAD_TOO_LARGE, text);
+    };
+    let path = request
+        .path
+        .trim_start_matches("/sandbox")
+        .trim_matches('/');
+    match (request.method.as_str(), path) {
+        ("POST", "mine") => match control::read_mine(body) {
+            Err(refusal) => refusal,
+            Ok(blocks) => {
+                sandbox.mine_now(blocks).await;
+                let state = control::state(&sandbox.world().chain);
+                Answer::json(
+                    &json!({"mined": blocks, "head": state["head"], "solid": state["solid"]}),
+                )
+            }
+        },
+        ("POST", "webhook") => {
+            let now = sandbox.shared.clock.now();
+            sandbox.world().inbox.receive(&request.headers, body, now);
+            Answer::json(&json!({"received": true}))
+        }
+        (method, path) => command(&mut sandbox.world(), method, path, body, sandbox.now_ms()),
+    }
+}
+
+/// The commands that need no waiting.
+fn command(world: &mut World, method: &str, path: &str, body: &[u8], now_ms: u64) -> Answer {
+    match (method, path) {
+        ("POST", "transfer") => control::transfer(&mut world.chain, body),
+        ("POST", "fork") => control::fork(&mut world.chain, body),
+        ("POST", "pause") => set_pace(world, Pace::Paused),
+        ("POST", "resume") => set_pace(world, Pace::Running),
+        ("POST", "fault") => order_fault(world, body, now_ms),
+        ("GET", "fault") => faults_in_force(world, now_ms),
+        ("DELETE", "fault") => {
+            world.faults.clear();
+            faults_in_force(world, now_ms)
+        }
+        ("GET", "state") => Answer::json(&state(world, now_ms)),
+        ("GET", "requests") => Answer::json(&world.counts.to_json()),
+        ("DELETE", "requests") => {
+            world.counts.clear();
+            Answer::json(&world.counts.to_json())
+        }
+        ("GET", "webhooks") => Answer::json(&world.inbox.to_json()),
+        (_, path) => unknown(path),
+    }
+}
+
+/// The control endpoints and how to call them, for refusals.
+const ENDPOINTS: [(&str, &str); 10] = [
+    ("transfer", "POST"),
+    ("mine", "POST"),
+    ("fork", "POST"),
+    ("pause", "POST"),
+    ("resume", "POST"),
+    ("fault", "GET, POST or DELETE"),
+    ("state", "GET"),
+    ("requests", "GET or DELETE"),
+    ("webhook", "POST"),
+    ("webhooks", "GET"),
+];
+
+fn unknown(path: &str) -> Answer {
+    match ENDPOINTS.iter().find(|(name, _)| *name == path) {
+        Some((name, methods)) => Answer::refusal(
+            StatusCode::METHOD_NOT_ALLOWED,
+            format!("/sandbox/{name} takes {methods}"),
+        ),
+        None => {
+            let names: Vec<&str> = ENDPOINTS.iter().map(|(name, _)| *name).collect();
+            Answer::refusal(
+                StatusCode::NOT_FOUND,
+                format!(
+                    "there is no such endpoint; /sandbox/ has {}",
+                    names.join(", ")
+                ),
+            )
+        }
+    }
+}
+
+fn set_pace(world: &mut World, pace: Pace) -> Answer {
+    world.pace = pace;
+    Answer::json(&json!({"paused": pace == Pace::Paused}))
+}
+
+fn order_fault(world: &mut World, body: &[u8], now_ms: u64) -> Answer {
+    let head = world.chain.head_height();
+    let ordered =
+        control::read_fault(body).and_then(|order| world.faults.order(order, now_ms, head));
+    match ordered {
+        Ok(()) => faults_in_force(world, now_ms),
+        Err(refusal) => Answer::refusal(StatusCode::BAD_REQUEST, refusal),
+    }
+}
+
+fn faults_in_force(world: &mut World, now_ms: u64) -> Answer {
+    Answer::json(&json!({"faults": world.faults.list(now_ms)}))
+}
+
+fn state(world: &mut World, now_ms: u64) -> Value {
+    let mut state = control::state(&world.chain);
+    state["paused"] = (world.pace == Pace::Paused).into();
+    state["now"] = now_ms.into();
+    state["faults"] = world.faults.list(now_ms);
+    state
+}

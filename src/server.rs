@@ -1,0 +1,109 @@
+//! The HTTP server: accepts connections, bounds them, and lets them end in good order.
+//!
+//! Owns the listener's loop and the limits of a connection. Knows nothing of routes: it serves any warp filter.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::Service;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use warp::filters::BoxedFilter;
+use warp::reply::Response;
+
+use crate::shutdown::{self, Shutdown};
+
+/// Connections served at once; further ones wait in the kernel's queue.
+pub const MAX_CONNECTIONS: usize = 30_000;
+/// From the connection's first byte, or the last answer, to the end of the next request's headers.
+const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of one connection's read buffer; also bounds a request's headers.
+const MAX_BUFFER_BYTES: usize = 32 * 1024;
+/// After `accept` failed, usually because no file descriptor is left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until `shutdown` turns true; then takes no more connections, finishes what was asked, and waits at most
+/// `drain` for it.
+pub async fn serve(
+    listener: TcpListener,
+    routes: BoxedFilter<(Response,)>,
+    mut shutdown: Shutdown,
+    drain: Duration,
+) {
+    let service = warp::service(routes);
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept(&listener, &places) => accepted,
+            () = shutdown::requested(&mut shutdown) => break,
+        };
+        let (stream, permit) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let service = TowerToHyperService::new(service.clone());
+        tokio::spawn(serve_one(stream, service, shutdown.clone(), permit));
+    }
+    drop(listener);
+    // Every connection holds a place; when all are back, all are done.
+    let all_places = u32::try_from(MAX_CONNECTIONS).unwrap_or(u32::MAX);
+    if tokio::time::timeout(drain, places.acquire_many(all_places))
+        .await
+        .is_err()
+    {
+        tracing::info!("connections still open at the end of the drain time are cut");
+    }
+}
+
+async fn serve_one<S>(
+    stream: TcpStream,
+    service: S,
+    mut shutdown: Shutdown,
+    _place: OwnedSemaphorePermit,
+) where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible>,
+{
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_READ_TIMEOUT)
+        .max_buf_size(MAX_BUFFER_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let outcome = tokio::select! {
+        outcome = connection.as_mut() => outcome,
+        () = shutdown::requested(&mut shutdown) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = outcome {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    // The place comes first: who cannot be served is not accepted.
+    let permit = Arc::clone(places)
+        .acquire_owned()
+        .await
+        .map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    // Small pushes must not wait for the acknowledgement of the one before.
+    stream.set_nodelay(true)?;
+    Ok((stream, permit))
+}

@@ -1,0 +1,90 @@
+//! Floor 2, the source: how the hub reads a chain through somebody's node.
+//!
+//! Owns the questions (head, final head, header, block) and what a node's answers are worth.
+//! Refuses to schedule, to retry and to remember blocks: the follower does that. A [`Block`]
+//! leaves here only with logs that are known to belong to its header.
+
+pub mod budget;
+pub mod endpoints;
+pub mod error;
+mod health;
+pub mod http;
+pub mod tron;
+mod tron_infos;
+mod tron_json;
+mod tron_log;
+pub mod tron_wire;
+
+use crate::domain::chain::{Block, BlockHeader};
+use crate::domain::ids::{Height, UnixMs};
+
+pub use error::{Asked, SourceError};
+
+/// A header and what it says of its block's contents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FetchedHeader {
+    pub header: BlockHeader,
+    pub contents: Contents,
+}
+
+/// Whether a block holds transactions, as far as its header tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Contents {
+    Empty,
+    NotEmpty,
+    Unknown,
+}
+
+/// What an endpoint has been asked, and whether it may be asked more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Requests sent since the last UTC midnight.
+    pub requests_today: u64,
+    /// What is left of the daily budget; `None` where there is no such budget.
+    pub requests_left_today: Option<u64>,
+    /// The node said to stay away until then.
+    pub suspended_until: Option<UnixMs>,
+    /// Every request before then is refused without being sent: a suspension, or a spent day.
+    pub refuses_until: Option<UnixMs>,
+}
+
+/// One node, or one picked for a round of questions. Never answers from two nodes.
+///
+/// No method retries, and none should be wrapped in a time-out of the caller's: every request
+/// has its own, and an answer that is dropped half-way is not counted for or against the node.
+#[async_trait::async_trait]
+pub trait Source: Send + Sync + 'static {
+    /// The newest block that the node has.
+    ///
+    /// # Errors
+    /// Any [`SourceError`]; the caller asks again later.
+    async fn head(&self) -> Result<FetchedHeader, SourceError>;
+
+    /// The newest block that can no longer be forked away.
+    ///
+    /// # Errors
+    /// Any [`SourceError`].
+    async fn final_head(&self) -> Result<FetchedHeader, SourceError>;
+
+    /// The header at `height`; `None` when the node does not have it (yet). A load-balanced
+    /// node says `None` for blocks that exist, so it proves nothing.
+    ///
+    /// # Errors
+    /// Any [`SourceError`]; `Mismatch` when another height's block is returned.
+    async fn header(&self, height: Height) -> Result<Option<FetchedHeader>, SourceError>;
+
+    /// The transfers of exactly this header's block.
+    ///
+    /// # Errors
+    /// `Mismatch` when the node's logs belong to another block at that height, `NotReady` when
+    /// it cannot tell them yet; both are worth asking again after the header was read anew.
+    async fn block(&self, header: &FetchedHeader) -> Result<Block, SourceError>;
+
+    /// The endpoint's host, for logs and stats; never the API key.
+    fn name(&self) -> &str;
+
+    /// Requests of today and what is left. A source that counts nothing keeps the default.
+    fn usage(&self) -> Usage {
+        Usage::default()
+    }
+}

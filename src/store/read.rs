@@ -1,0 +1,318 @@
+//! Queries: each opens one consistent snapshot of what is committed.
+//!
+//! Blocking code; `redb.rs` runs it off the async threads. Every list has a limit.
+
+use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase};
+
+use super::rows::Stored;
+use super::tables::{self, Bytes, Definition};
+use super::view::{cursor_of, database, get, keys};
+use super::{
+    DeliveryFilter, EventRow, EventScope, Page, PaymentFilter, StoreError, WatchedPayment,
+};
+use crate::domain::address::Address;
+use crate::domain::chain::BlockHeader;
+use crate::domain::changes::{Cursor, Timer};
+use crate::domain::delivery::{Attempt, Delivery};
+use crate::domain::ids::{ChainId, DeliveryId, Height, PaymentId, Sequence, UnixMs, Watched};
+use crate::domain::payment::{Payment, Status};
+
+/// Rows looked at for one page of a filtered list; a page may end early with a `next`.
+const SCAN_ROWS: usize = 10_000;
+
+/// One consistent snapshot.
+pub struct Snapshot(ReadTransaction);
+
+impl Snapshot {
+    pub fn begin(db: &Database) -> Result<Self, StoreError> {
+        db.begin_read().map(Self).map_err(database)
+    }
+
+    fn open(&self, definition: Definition) -> Result<ReadOnlyTable<Bytes, Bytes>, StoreError> {
+        self.0.open_table(definition).map_err(database)
+    }
+
+    pub fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError> {
+        get(&self.open(tables::PAYMENTS)?, &tables::payment(id))
+    }
+
+    pub fn payments(
+        &self,
+        filter: &PaymentFilter,
+        after: Option<PaymentId>,
+        limit: usize,
+    ) -> Result<Page<Payment, PaymentId>, StoreError> {
+        if let Some(order_id) = &filter.order_id {
+            return self.payment_of_order(order_id, filter);
+        }
+        let table = self.open(tables::PAYMENTS)?;
+        let matches = |p: &Payment| {
+            filter.status.is_none_or(|status| p.status == status)
+                && filter.chain.is_none_or(|chain| p.chain == chain)
+        };
+        let end = after.map(tables::payment);
+        let page = newest_first(&table, end.as_ref().map(|key| &key[..]), limit, matches)?;
+        Ok(Page {
+            items: page.items,
+            next: page.next.as_deref().and_then(tables::payment_from),
+        })
+    }
+
+    fn payment_of_order(
+        &self,
+        order_id: &str,
+        filter: &PaymentFilter,
+    ) -> Result<Page<Payment, PaymentId>, StoreError> {
+        let orders = self.open(tables::ORDERS)?;
+        let id = orders.get(order_id.as_bytes()).map_err(database)?;
+        let id = id.and_then(|guard| tables::payment_from(guard.value()));
+        let found = id.map(|id| self.payment(id)).transpose()?.flatten();
+        let items = found
+            .into_iter()
+            .filter(|p| filter.status.is_none_or(|status| p.status == status))
+            .filter(|p| filter.chain.is_none_or(|chain| p.chain == chain))
+            .collect();
+        Ok(Page { items, next: None })
+    }
+
+    pub fn events(
+        &self,
+        scope: EventScope,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<Vec<EventRow>, StoreError> {
+        let events = self.open(tables::EVENTS)?;
+        let next = Sequence(after.0.saturating_add(1));
+        match scope {
+            EventScope::All => events
+                .range::<&[u8]>(&tables::sequence(next)[..]..)
+                .map_err(database)?
+                .take(limit)
+                .map(|entry| EventRow::decode(entry.map_err(database)?.1.value()))
+                .collect(),
+            EventScope::Payment(id) => {
+                let index = self.open(tables::PAYMENT_EVENTS)?;
+                let (from, to) = (
+                    tables::payment_event(id, next),
+                    tables::after_prefix(&tables::payment(id)),
+                );
+                keys(&index, &from, &to, limit)?
+                    .iter()
+                    .filter_map(|key| get(&events, key.get(16..)?).transpose())
+                    .collect()
+            }
+        }
+    }
+
+    pub fn deliveries(
+        &self,
+        filter: &DeliveryFilter,
+        after: Option<DeliveryId>,
+        limit: usize,
+    ) -> Result<Page<Delivery, DeliveryId>, StoreError> {
+        let matches = |d: &Delivery| filter.state.is_none_or(|state| d.state.as_str() == state);
+        if let Some(payment) = filter.payment {
+            return self.deliveries_of(payment, matches, after, limit);
+        }
+        let table = self.open(tables::DELIVERIES)?;
+        let end = after.map(tables::delivery);
+        let page = newest_first(&table, end.as_ref().map(|key| &key[..]), limit, matches)?;
+        Ok(Page {
+            items: page.items,
+            next: page.next.as_deref().and_then(tables::delivery_from),
+        })
+    }
+
+    fn deliveries_of(
+        &self,
+        payment: PaymentId,
+        matches: impl Fn(&Delivery) -> bool,
+        after: Option<DeliveryId>,
+        limit: usize,
+    ) -> Result<Page<Delivery, DeliveryId>, StoreError> {
+        let table = self.open(tables::DELIVERIES)?;
+        let index = self.open(tables::PAYMENT_EVENTS)?;
+        let prefix = tables::payment(payment);
+        let mut found = Vec::new();
+        for event in keys(&index, &prefix, &tables::after_prefix(&prefix), SCAN_ROWS)? {
+            let event = event.get(16..).unwrap_or_default();
+            for key in keys(&table, event, &tables::after_prefix(event), SCAN_ROWS)? {
+                found.extend(get::<Delivery>(&table, &key)?);
+            }
+        }
+        let mut items: Vec<_> = found
+            .into_iter()
+            .rev()
+            .filter(|d| after.is_none_or(|after| d.id < after) && matches(d))
+            .collect();
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = if more {
+            items.last().map(|d| d.id)
+        } else {
+            None
+        };
+        Ok(Page { items, next })
+    }
+
+    pub fn attempts(&self, id: DeliveryId) -> Result<Vec<Attempt>, StoreError> {
+        let table = self.open(tables::ATTEMPTS)?;
+        let prefix = tables::delivery(id);
+        keys(&table, &prefix, &tables::after_prefix(&prefix), SCAN_ROWS)?
+            .iter()
+            .filter_map(|key| get(&table, key).transpose())
+            .collect()
+    }
+
+    pub fn due_deliveries(
+        &self,
+        now: UnixMs,
+        limit: usize,
+    ) -> Result<Vec<(Delivery, EventRow)>, StoreError> {
+        let (due, deliveries, events) = (
+            self.open(tables::DUE)?,
+            self.open(tables::DELIVERIES)?,
+            self.open(tables::EVENTS)?,
+        );
+        let end = now.plus_ms(1).0.to_be_bytes();
+        let mut found = Vec::new();
+        for key in keys(&due, &[], &end, limit)? {
+            let delivery_key = key.get(8..).unwrap_or_default();
+            let Some(delivery) = get::<Delivery>(&deliveries, delivery_key)? else {
+                continue;
+            };
+            if let Some(event) = get::<EventRow>(&events, &tables::sequence(delivery.id.sequence))?
+            {
+                found.push((delivery, event));
+            }
+        }
+        Ok(found)
+    }
+
+    pub fn next_due(&self, after: UnixMs) -> Result<Option<UnixMs>, StoreError> {
+        let from = after.plus_ms(1).0.to_be_bytes();
+        let first = keys(&self.open(tables::DUE)?, &from, &[0xff; 24], 1)?;
+        let time = first.first().and_then(|key| key.get(..8)?.try_into().ok());
+        Ok(time.map(|bytes| UnixMs(u64::from_be_bytes(bytes))))
+    }
+
+    pub fn cursor(&self, chain: ChainId) -> Result<Option<Cursor>, StoreError> {
+        cursor_of(
+            &self.open(tables::META)?,
+            &self.open(tables::BLOCKS)?,
+            chain,
+        )
+    }
+
+    pub fn block(&self, chain: ChainId, height: Height) -> Result<Option<BlockHeader>, StoreError> {
+        get(&self.open(tables::BLOCKS)?, &tables::height(chain, height))
+    }
+
+    pub fn watched(&self) -> Result<Vec<WatchedPayment>, StoreError> {
+        let table = self.open(tables::WATCHED)?;
+        let entries = table.range::<&[u8]>(..).map_err(database)?;
+        let mut found = Vec::new();
+        for entry in entries {
+            let (key, _) = entry.map_err(database)?;
+            found.extend(watched_from(key.value()));
+        }
+        Ok(found)
+    }
+
+    pub fn confirming(&self) -> Result<Vec<Payment>, StoreError> {
+        let (awaits, payments) = (self.open(tables::AWAITS)?, self.open(tables::PAYMENTS)?);
+        keys(&awaits, &[], &[0xff; 64], usize::MAX)?
+            .iter()
+            .filter_map(|key| get(&payments, key.get(11..)?).transpose())
+            .collect()
+    }
+
+    /// Open payments of one chain: those with a deadline to come, and those being confirmed.
+    pub fn open_on(&self, chain: ChainId) -> Result<OpenPayments, StoreError> {
+        let (timers, payments) = (self.open(tables::TIMERS)?, self.open(tables::PAYMENTS)?);
+        let prefix = tables::timer_prefix(Timer::Deadline(chain));
+        let end = tables::after_prefix(&prefix);
+        let mut open = OpenPayments::default();
+        for entry in timers
+            .range::<&[u8]>(&prefix[..]..&end[..])
+            .map_err(database)?
+        {
+            let (key, _) = entry.map_err(database)?;
+            open.count += 1;
+            open.take_oldest(tables::trailing_payment(key.value()));
+        }
+        for payment in self
+            .confirming()?
+            .iter()
+            .filter(|p| p.chain == chain && p.status.is_open())
+        {
+            if payment.status == Status::Confirming {
+                open.count += 1;
+            }
+            open.take_oldest(Some(payment.id));
+        }
+        if let Some(id) = open.oldest {
+            let oldest: Option<Payment> = get(&payments, &tables::payment(id))?;
+            open.oldest_created_at = oldest.map(|p| p.created_at);
+        }
+        Ok(open)
+    }
+}
+
+/// How many payments are open, and since when.
+#[derive(Debug, Default)]
+pub struct OpenPayments {
+    pub count: u64,
+    pub oldest_created_at: Option<UnixMs>,
+    oldest: Option<PaymentId>,
+}
+
+impl OpenPayments {
+    /// Ids sort by creation.
+    fn take_oldest(&mut self, id: Option<PaymentId>) {
+        self.oldest = match (self.oldest, id) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+    }
+}
+
+fn watched_from(key: &[u8]) -> Option<WatchedPayment> {
+    let chain = ChainId(u16::from_be_bytes(key.get(..2)?.try_into().ok()?));
+    let address = Address::from_bytes(key.get(2..22)?.try_into().ok()?);
+    Some(WatchedPayment {
+        watched: Watched { chain, address },
+        id: tables::trailing_payment(key)?,
+    })
+}
+
+/// A page from the end of a table, keys falling; `end` is exclusive.
+fn newest_first<T: Stored>(
+    table: &ReadOnlyTable<Bytes, Bytes>,
+    end: Option<&[u8]>,
+    limit: usize,
+    matches: impl Fn(&T) -> bool,
+) -> Result<Page<T, Vec<u8>>, StoreError> {
+    let range = match end {
+        Some(end) => table.range::<&[u8]>(..end),
+        None => table.range::<&[u8]>(..),
+    };
+    let mut page = Page {
+        items: Vec::new(),
+        next: None,
+    };
+    let mut last_key = Vec::new();
+    for (looked_at, entry) in range.map_err(database)?.rev().enumerate() {
+        if page.items.len() == limit || looked_at == SCAN_ROWS {
+            page.next = Some(last_key);
+            return Ok(page);
+        }
+        let (key, value) = entry.map_err(database)?;
+        last_key = key.value().to_vec();
+        let item = T::decode(value.value())?;
+        if matches(&item) {
+            page.items.push(item);
+        }
+    }
+    Ok(page)
+}
