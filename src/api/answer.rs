@@ -1,11 +1,11 @@
 //! Answers that are no errors, and the headers that every answer carries.
 
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderValue, LOCATION,
-    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
+    LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use warp::reply::Response;
 
@@ -87,7 +87,11 @@ pub fn options(allow: &'static str) -> Response {
 }
 
 /// An error, written.
-pub fn problem(status: StatusCode, body: Bytes, headers: HeaderMap) -> Response {
+pub fn problem(
+    status: StatusCode,
+    body: Bytes,
+    headers: Vec<(HeaderName, HeaderValue)>,
+) -> Response {
     let content_type = HeaderValue::from_static("application/problem+json");
     let mut response = with_body(status, content_type, NO_STORE, body);
     response.headers_mut().extend(headers);

@@ -13,6 +13,8 @@ use crate::domain::payment::{AmountMode, Finality, MatchRule};
 
 const MIN_AMOUNT: &str = "0.01";
 const MAX_AMOUNT: &str = "1000000";
+/// Longest spelling of an amount.
+const MAX_AMOUNT_BYTES: usize = 128;
 const MAX_ORDER_ID_CHARS: usize = 100;
 const MAX_URL_BYTES: usize = 2048;
 const MAX_METADATA_BYTES: usize = 4096;
@@ -45,7 +47,13 @@ pub fn amount(value: &RawValue, decimals: Decimals) -> Checked<Amount> {
         Some(b'-' | b'0'..=b'9') => value.get().into(),
         _ => return Err(format!("{positive}, not {}", kind_word(value))),
     };
+    if text.len() > MAX_AMOUNT_BYTES {
+        return Err(format!(
+            "expected_amount_usdt is written with more than {MAX_AMOUNT_BYTES} characters"
+        ));
+    }
     let amount = Amount::parse(&text, decimals).map_err(|error| match error {
+        _ if text.starts_with('-') => positive.to_owned(),
         AmountError::Negative => positive.to_owned(),
         AmountError::Syntax => {
             format!(
@@ -118,6 +126,9 @@ pub fn callback_url(value: &RawValue) -> Checked<String> {
 pub fn success_url(value: &RawValue) -> Checked<String> {
     let invalid = |why: &str| format!("success_url is not usable: {why}");
     let text = url_text(value).map_err(|why| invalid(&why))?;
+    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(invalid("it contains a space or a control character"));
+    }
     let url = url::Url::parse(&text).map_err(|error| invalid(&error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(invalid("it must begin with https:// or http://"));

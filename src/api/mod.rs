@@ -6,8 +6,14 @@ mod body;
 mod checks;
 mod classic;
 mod create;
+#[cfg(test)]
+mod create_tests;
+#[cfg(test)]
+mod create_v1_tests;
 mod form;
 mod health;
+#[cfg(test)]
+mod health_tests;
 mod mistake;
 mod origin;
 pub mod pages;
@@ -17,9 +23,13 @@ mod request;
 mod router;
 pub mod socket;
 #[cfg(test)]
+mod router_tests;
+#[cfg(test)]
 mod testing;
 pub mod token;
 mod v1;
+#[cfg(test)]
+mod v1_tests;
 pub mod wire;
 
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 //! The one place that knows which mistake has which status. Refuses to tell what went wrong inside: that is logged.
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONNECTION, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use http::{Method, StatusCode};
 use serde::Serialize;
 use warp::reply::Response;
@@ -15,7 +15,7 @@ use crate::domain::ids::PaymentId;
 use crate::domain::ledger::Refusal;
 use crate::store::{CommitError, StoreError};
 
-/// What kind of error it is; one row of the table below each.
+/// What kind of error it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     InvalidJson,
@@ -41,103 +41,76 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Status, code and title.
-    const fn row(self) -> (StatusCode, &'static str, &'static str) {
-        use StatusCode as S;
+    const fn status(self) -> StatusCode {
         match self {
-            Self::InvalidJson => (
-                S::BAD_REQUEST,
-                "invalid_json",
-                "The body is not usable JSON",
-            ),
-            Self::InvalidRequest => (
-                S::BAD_REQUEST,
-                "invalid_request",
-                "The request has mistakes",
-            ),
-            Self::InvalidQuery => (
-                S::BAD_REQUEST,
-                "invalid_query",
-                "The query string has mistakes",
-            ),
-            Self::BodyUnreadable => (
-                S::BAD_REQUEST,
-                "body_unreadable",
-                "The body could not be read",
-            ),
-            Self::InvalidToken => (
-                S::UNAUTHORIZED,
-                "invalid_token",
-                "The credential is not valid",
-            ),
-            Self::Forbidden => (
-                S::FORBIDDEN,
-                "forbidden",
-                "The credential does not reach this far",
-            ),
-            Self::ForeignOrigin => (
-                S::FORBIDDEN,
-                "foreign_origin",
-                "Pages of this origin may not do this",
-            ),
-            Self::NotFound => (S::NOT_FOUND, "not_found", "There is nothing here"),
-            Self::PaymentNotFound => (
-                S::NOT_FOUND,
-                "payment_not_found",
-                "There is no such payment",
-            ),
-            Self::MethodNotAllowed => (
-                S::METHOD_NOT_ALLOWED,
-                "method_not_allowed",
-                "The method is not allowed here",
-            ),
-            Self::RequestTimeout => (
-                S::REQUEST_TIMEOUT,
-                "request_timeout",
-                "The request came too slowly",
-            ),
-            Self::OrderTaken => (S::CONFLICT, "order_id_taken", "The order_id is in use"),
-            Self::AmountAmbiguous => (S::CONFLICT, "amount_ambiguous", "The amount is ambiguous"),
-            Self::NoUniqueAmount => (
-                S::CONFLICT,
-                "no_unique_amount",
-                "No unique amount is left on the address",
-            ),
-            Self::NotCancellable => (
-                S::CONFLICT,
-                "not_cancellable",
-                "The payment cannot be cancelled",
-            ),
-            Self::BodyTooLarge => (
-                S::PAYLOAD_TOO_LARGE,
-                "body_too_large",
-                "The body is too large",
-            ),
-            Self::UnsupportedMediaType => (
-                S::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_media_type",
-                "The content type is not JSON",
-            ),
-            Self::Internal => (
-                S::INTERNAL_SERVER_ERROR,
-                "internal_error",
-                "The hub made a mistake",
-            ),
-            Self::StoreUnavailable => (
-                S::SERVICE_UNAVAILABLE,
-                "store_unavailable",
-                "The store does not answer",
-            ),
-            Self::Overloaded => (
-                S::SERVICE_UNAVAILABLE,
-                "overloaded",
-                "The hub did not answer in time",
-            ),
+            Self::InvalidJson | Self::InvalidRequest | Self::InvalidQuery => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::BodyUnreadable => StatusCode::BAD_REQUEST,
+            Self::InvalidToken => StatusCode::UNAUTHORIZED,
+            Self::Forbidden | Self::ForeignOrigin => StatusCode::FORBIDDEN,
+            Self::NotFound | Self::PaymentNotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::OrderTaken | Self::AmountAmbiguous => StatusCode::CONFLICT,
+            Self::NoUniqueAmount | Self::NotCancellable => StatusCode::CONFLICT,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::StoreUnavailable | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
-    pub const fn code(self) -> &'static str {
-        self.row().1
+    /// The word for programs; part of the contract.
+    const fn code(self) -> &'static str {
+        match self {
+            Self::InvalidJson => "invalid_json",
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidQuery => "invalid_query",
+            Self::BodyUnreadable => "body_unreadable",
+            Self::InvalidToken => "invalid_token",
+            Self::Forbidden => "forbidden",
+            Self::ForeignOrigin => "foreign_origin",
+            Self::NotFound => "not_found",
+            Self::PaymentNotFound => "payment_not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::RequestTimeout => "request_timeout",
+            Self::OrderTaken => "order_id_taken",
+            Self::AmountAmbiguous => "amount_ambiguous",
+            Self::NoUniqueAmount => "no_unique_amount",
+            Self::NotCancellable => "not_cancellable",
+            Self::BodyTooLarge => "body_too_large",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::Internal => "internal_error",
+            Self::StoreUnavailable => "store_unavailable",
+            Self::Overloaded => "overloaded",
+        }
+    }
+
+    /// The same in a few words for people.
+    const fn title(self) -> &'static str {
+        match self {
+            Self::InvalidJson => "The body is not usable JSON",
+            Self::InvalidRequest => "The request has mistakes",
+            Self::InvalidQuery => "The query string has mistakes",
+            Self::BodyUnreadable => "The body could not be read",
+            Self::InvalidToken => "The credential is not valid",
+            Self::Forbidden => "The credential does not reach this far",
+            Self::ForeignOrigin => "Pages of this origin may not do this",
+            Self::NotFound => "There is nothing here",
+            Self::PaymentNotFound => "There is no such payment",
+            Self::MethodNotAllowed => "The method is not allowed here",
+            Self::RequestTimeout => "The request came too slowly",
+            Self::OrderTaken => "The order_id is in use",
+            Self::AmountAmbiguous => "The amount is ambiguous",
+            Self::NoUniqueAmount => "No unique amount is left on the address",
+            Self::NotCancellable => "The payment cannot be cancelled",
+            Self::BodyTooLarge => "The body is too large",
+            Self::UnsupportedMediaType => "The content type is not JSON",
+            Self::Internal => "The hub made a mistake",
+            Self::StoreUnavailable => "The store does not answer",
+            Self::Overloaded => "The hub did not answer in time",
+        }
     }
 }
 
@@ -147,7 +120,7 @@ pub struct Problem {
     pub kind: Kind,
     detail: String,
     mistakes: Vec<Mistake>,
-    headers: HeaderMap,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 #[derive(Serialize)]
@@ -170,7 +143,7 @@ impl Problem {
             kind,
             detail: detail.into(),
             mistakes: Vec::new(),
-            headers: HeaderMap::new(),
+            headers: Vec::new(),
         }
     }
 
@@ -202,27 +175,22 @@ impl Problem {
 
     pub fn method_not_allowed(method: &Method, allow: &'static str) -> Self {
         let detail = format!("{} is not allowed here, only {allow}", method.as_str());
-        let mut problem = Self::new(Kind::MethodNotAllowed, detail);
-        problem
-            .headers
-            .insert(ALLOW, HeaderValue::from_static(allow));
-        problem
+        Self::new(Kind::MethodNotAllowed, detail).with_header(ALLOW, allow)
     }
 
     pub fn invalid_token(why: impl std::fmt::Display) -> Self {
-        let mut problem = Self::new(Kind::InvalidToken, why.to_string());
         let challenge = r#"Bearer realm="paybell", error="invalid_token""#;
-        problem
-            .headers
-            .insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
-        problem
+        Self::new(Kind::InvalidToken, why.to_string()).with_header(WWW_AUTHENTICATE, challenge)
     }
 
     /// The rest of the body is not waited for, so the connection cannot be used again.
     #[must_use]
-    pub fn closing(mut self) -> Self {
-        self.headers
-            .insert(CONNECTION, HeaderValue::from_static("close"));
+    pub fn closing(self) -> Self {
+        self.with_header(CONNECTION, "close")
+    }
+
+    fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.headers.push((name, HeaderValue::from_static(value)));
         self
     }
 
@@ -232,10 +200,10 @@ impl Problem {
     }
 
     pub fn into_response(self) -> Response {
-        let (status, code, title) = self.kind.row();
+        let (status, code) = (self.kind.status(), self.kind.code());
         let object = ProblemObject {
             kind: format!("/problems/{code}"),
-            title,
+            title: self.kind.title(),
             status: status.as_u16(),
             detail: &self.detail,
             code,

@@ -32,7 +32,7 @@ const READ_WRITE: &str = "GET, HEAD, POST, OPTIONS";
 /// A request taken apart.
 struct Request {
     method: Method,
-    path: FullPath,
+    path: String,
     query: String,
     headers: HeaderMap,
     body: BodyStream,
@@ -65,11 +65,16 @@ enum Verb {
 
 /// The whole HTTP API. Answers every request, unknown paths included, so it comes last where filters are joined.
 pub fn routes(ctx: Arc<ApiContext>) -> BoxedFilter<(Response,)> {
+    // `path::full` panics on a target without a path (`CONNECT host:1`), which `path::end` takes for the root.
+    let root = warp::path::end().map(|| "/".to_owned());
+    let path = root
+        .or(warp::path::full().map(|path: FullPath| path.as_str().to_owned()))
+        .unify();
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     warp::any()
         .map(move || Arc::clone(&ctx))
         .and(warp::method())
-        .and(warp::path::full())
+        .and(path)
         .and(query)
         .and(warp::header::headers_cloned())
         .and(warp::body::stream())
@@ -120,8 +125,8 @@ async fn respond(ctx: &ApiContext, request: Request) -> Response {
     }))
 }
 
-async fn answer(ctx: &ApiContext, request: Request) -> Response {
-    let path = request.path.as_str().to_owned();
+async fn answer(ctx: &ApiContext, mut request: Request) -> Response {
+    let path = std::mem::take(&mut request.path);
     let Some(resource) = Resource::find(ctx, &path) else {
         return Problem::not_found(&path).into_response();
     };

@@ -8,6 +8,8 @@ pub mod event;
 pub mod list;
 pub mod payment;
 pub mod scalar;
+#[cfg(test)]
+mod tests;
 mod transfer;
 
 use bytes::Bytes;

@@ -1,0 +1,220 @@
+//! A store in memory, as much of one as the API's tests need.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+
+use crate::domain::chain::BlockHeader;
+use crate::domain::changes::{Cursor, Timer, View, ViewError};
+use crate::domain::delivery::{Attempt, Delivery};
+use crate::domain::ids::{
+    ChainId, DeliveryId, Height, PaymentId, Sequence, TransferKey, UnixMs, Watched,
+};
+use crate::domain::payment::{ChainPoint, Payment, TransferRecord};
+use crate::store::{
+    CommitError, Counters, DeliveryFilter, EventRow, EventScope, Page as ListPage, PaymentFilter,
+    Plan, Store, StoreError, StoreIdentity, WatchedPayment, Write,
+};
+
+#[derive(Default)]
+pub struct Rows {
+    pub payments: BTreeMap<PaymentId, Payment>,
+    pub events: Vec<EventRow>,
+    pub deliveries: Vec<Delivery>,
+}
+
+/// How the store behaves.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mood {
+    #[default]
+    Fine,
+    Failing,
+    Silent,
+}
+
+/// A store whose rows a test may touch.
+pub struct MemoryStore {
+    rows: Mutex<Rows>,
+    mood: Mutex<Mood>,
+    identity: StoreIdentity,
+}
+
+impl MemoryStore {
+    pub fn new() -> Self {
+        Self {
+            rows: Mutex::default(),
+            mood: Mutex::default(),
+            identity: StoreIdentity {
+                epoch: "e1".to_owned(),
+                token_secret: [1; 32],
+                webhook_secret: [2; 32],
+            },
+        }
+    }
+
+    pub fn rows(&self) -> MutexGuard<'_, Rows> {
+        self.rows.lock().expect("the rows")
+    }
+
+    pub fn set_mood(&self, mood: Mood) {
+        *self.mood.lock().expect("the mood") = mood;
+    }
+
+    async fn answer(&self) -> Result<MutexGuard<'_, Rows>, StoreError> {
+        let mood = *self.mood.lock().expect("the mood");
+        match mood {
+            Mood::Fine => Ok(self.rows()),
+            Mood::Failing => Err(StoreError::Corrupt("secret inner detail".to_owned())),
+            Mood::Silent => std::future::pending().await,
+        }
+    }
+}
+
+impl View for Rows {
+    fn payment(&self, id: PaymentId) -> Result<Option<Payment>, ViewError> {
+        Ok(self.payments.get(&id).cloned())
+    }
+    fn payment_by_order(&self, order_id: &str) -> Result<Option<PaymentId>, ViewError> {
+        let found = self.payments.values().find(|p| p.order_id == order_id);
+        Ok(found.map(|p| p.id))
+    }
+    fn watching(&self, watched: Watched) -> Result<Vec<PaymentId>, ViewError> {
+        let all = self.payments.values();
+        let here = all.filter(|p| p.watched && p.watched_address() == watched);
+        Ok(here.map(|p| p.id).collect())
+    }
+    fn transfer(&self, _: &TransferKey) -> Result<Option<TransferRecord>, ViewError> {
+        Ok(None)
+    }
+    fn transfers_above(&self, _: ChainId, _: Height) -> Result<Vec<TransferRecord>, ViewError> {
+        Ok(Vec::new())
+    }
+    fn cursor(&self, _: ChainId) -> Result<Option<Cursor>, ViewError> {
+        Ok(None)
+    }
+    fn block(&self, _: ChainId, _: Height) -> Result<Option<BlockHeader>, ViewError> {
+        Ok(None)
+    }
+    fn awaiting(&self, _: ChainId, _: ChainPoint, _: usize) -> Result<Vec<PaymentId>, ViewError> {
+        Ok(Vec::new())
+    }
+    fn timers_before(&self, _: Timer, _: UnixMs, _: usize) -> Result<Vec<PaymentId>, ViewError> {
+        Ok(Vec::new())
+    }
+    fn next_sequence(&self) -> Result<Sequence, ViewError> {
+        Ok(Sequence(self.events.len() as u64 + 1))
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn commit(&self, plan: Plan) -> Result<Arc<Write>, CommitError> {
+        let mut rows = self.answer().await?;
+        let write = plan(&*rows)?;
+        for change in &write.changes.payments {
+            if let Some(payment) = &change.after {
+                rows.payments.insert(payment.id, payment.clone());
+            }
+        }
+        rows.events
+            .extend(write.events.iter().map(|e| e.row.clone()));
+        Ok(Arc::new(write))
+    }
+    fn identity(&self) -> &StoreIdentity {
+        &self.identity
+    }
+    fn counters(&self) -> Counters {
+        let mut counters = Counters::default();
+        for payment in self.rows().payments.values() {
+            counters.by_status[payment.status as usize] += 1;
+        }
+        counters
+    }
+    fn last_sequence(&self) -> Sequence {
+        Sequence(self.rows().events.len() as u64)
+    }
+    async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError> {
+        Ok(self.answer().await?.payments.get(&id).cloned())
+    }
+    async fn payments(
+        &self,
+        filter: PaymentFilter,
+        after: Option<PaymentId>,
+        limit: usize,
+    ) -> Result<ListPage<Payment, PaymentId>, StoreError> {
+        let rows = self.answer().await?;
+        let mut items: Vec<Payment> = rows
+            .payments
+            .values()
+            .rev()
+            .filter(|p| after.is_none_or(|after| p.id < after))
+            .filter(|p| filter.status.is_none_or(|status| p.status == status))
+            .filter(|p| filter.order_id.as_ref().is_none_or(|id| p.order_id == *id))
+            .take(limit + 1)
+            .cloned()
+            .collect();
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = items.last().filter(|_| more).map(|p| p.id);
+        Ok(ListPage { items, next })
+    }
+    async fn events(
+        &self,
+        scope: EventScope,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<Vec<EventRow>, StoreError> {
+        let rows = self.answer().await?;
+        let wanted = |row: &&EventRow| match scope {
+            EventScope::All => true,
+            EventScope::Payment(id) => row.payment == Some(id),
+        };
+        let later = rows.events.iter().filter(|row| row.sequence > after);
+        Ok(later.filter(wanted).take(limit).cloned().collect())
+    }
+    async fn first_sequence(&self) -> Result<Sequence, StoreError> {
+        self.answer().await.map(|_| Sequence(1))
+    }
+    async fn deliveries(
+        &self,
+        _: DeliveryFilter,
+        _: Option<DeliveryId>,
+        limit: usize,
+    ) -> Result<ListPage<Delivery, DeliveryId>, StoreError> {
+        let rows = self.answer().await?;
+        let items = rows.deliveries.iter().take(limit).cloned().collect();
+        Ok(ListPage { items, next: None })
+    }
+    async fn attempts(&self, _: DeliveryId) -> Result<Vec<Attempt>, StoreError> {
+        Ok(Vec::new())
+    }
+    async fn due_deliveries(
+        &self,
+        _: UnixMs,
+        _: usize,
+    ) -> Result<Vec<(Delivery, EventRow)>, StoreError> {
+        Ok(Vec::new())
+    }
+    async fn next_due(&self, _: UnixMs) -> Result<Option<UnixMs>, StoreError> {
+        Ok(None)
+    }
+    async fn cursor(&self, _: ChainId) -> Result<Option<Cursor>, StoreError> {
+        Ok(None)
+    }
+    async fn block(&self, _: ChainId, _: Height) -> Result<Option<BlockHeader>, StoreError> {
+        Ok(None)
+    }
+    async fn chain_id(&self, _: &str) -> Result<ChainId, StoreError> {
+        Ok(ChainId(0))
+    }
+    async fn watched(&self) -> Result<Vec<WatchedPayment>, StoreError> {
+        Ok(Vec::new())
+    }
+    async fn confirming(&self) -> Result<Vec<Payment>, StoreError> {
+        Ok(Vec::new())
+    }
+    async fn oldest_open(&self, _: ChainId) -> Result<Option<UnixMs>, StoreError> {
+        Ok(None)
+    }
+}

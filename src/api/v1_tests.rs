@@ -1,0 +1,130 @@
+//! Lists: pages, filters, cursors, and that every bad query is refused by its parameter.
+
+use serde_json::json;
+
+use super::testing::{Hub, NOW};
+use crate::domain::delivery::{Attempt, Delivery, DeliveryState};
+use crate::domain::event::EventKind;
+use crate::domain::ids::{DeliveryId, EndpointId, Sequence};
+
+#[tokio::test]
+async fn lists_turn_their_pages_and_filter() {
+    let hub = Hub::new();
+    let mut ids = Vec::new();
+    for n in 0..5 {
+        ids.push(
+            hub.create(&format!("O {n}"), &format!("{}", 5 + n))
+                .await
+                .0
+                .to_string(),
+        );
+    }
+    hub.post(&format!("/v1/payments/{}/cancel", ids[4]), "")
+        .await;
+    let first = hub.get("/v1/payments?limit=2").await.json();
+    assert_eq!(first["data"][0]["payment_id"], json!(ids[4]));
+    assert_eq!(first["next"], json!(ids[3]));
+    let rest = hub
+        .get(&format!("/v1/payments?limit=100&after={}", ids[3]))
+        .await
+        .json();
+    assert_eq!(rest["data"].as_array().map(Vec::len), Some(3));
+    assert_eq!(rest["next"], json!(null));
+    let cancelled = hub
+        .get("/v1/payments?status=cancelled&chain=tron")
+        .await
+        .json();
+    assert_eq!(cancelled["data"].as_array().map(Vec::len), Some(1));
+    let by_order = hub.get("/v1/payments?order_id=O+2").await.json();
+    assert_eq!(by_order["data"][0]["payment_id"], json!(ids[2]));
+
+    let events = hub.get("/v1/events?limit=2").await.json();
+    assert_eq!(events["data"][0]["type"], "payment.created");
+    assert_eq!(events["next"], "2");
+    let events = hub.get("/v1/events?after=2&limit=4").await.json();
+    assert_eq!(
+        (events["data"][0]["sequence"].as_u64(), &events["next"]),
+        (Some(3), &json!(null))
+    );
+    let own = hub
+        .get(&format!("/v1/payments/{}/events?after=0", ids[4]))
+        .await
+        .json();
+    let kinds: Vec<_> = own["data"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|e| e["type"].clone())
+        .collect();
+    assert_eq!(kinds, ["payment.created", "payment.cancelled"]);
+    let empty = hub.get("/v1/events?after=18446744073709551615").await;
+    assert_eq!(&empty.body[..], br#"{"data":[],"next":null}"#);
+}
+
+#[tokio::test]
+async fn bad_queries_are_refused_by_parameter() {
+    let hub = Hub::new();
+    for (path, parameter) in [
+        ("/v1/payments?limit=0", "limit"),
+        ("/v1/payments?limit=101", "limit"),
+        ("/v1/payments?limit=-1", "limit"),
+        ("/v1/payments?limit=ten", "limit"),
+        ("/v1/payments?limit=", "limit"),
+        ("/v1/payments?limit=1&limit=2", "limit"),
+        ("/v1/payments?status=watching", "status"),
+        ("/v1/payments?status=", "status"),
+        ("/v1/payments?chain=eth", "chain"),
+        ("/v1/payments?after=x", "after"),
+        ("/v1/payments?offset=2", "offset"),
+        ("/v1/payments?%00=2", "\\0"),
+        ("/v1/events?wait=25", "wait"),
+        ("/v1/events?after=-1", "after"),
+        ("/v1/events?after=99999999999999999999", "after"),
+        ("/v1/deliveries?state=failed", "state"),
+        ("/v1/deliveries?payment_id=x", "payment_id"),
+        ("/v1/deliveries?after=20", "after"),
+    ] {
+        let answer = hub.get(path).await;
+        assert_eq!(answer.status, 400, "{path}");
+        let error = answer.error();
+        assert!(error.contains(parameter), "{path}: {error}");
+        assert_eq!(answer.json()["code"], "invalid_query");
+    }
+    let many = "x=1&".repeat(10_000);
+    let answer = hub.get(&format!("/v1/payments?{many}")).await;
+    assert!(answer.status == 400 && answer.body.len() < 5000);
+    let hint = hub.get("/v1/payments?statsu=pending").await.error();
+    assert!(hint.contains("did you mean 'status'?"), "{hint}");
+}
+
+#[tokio::test]
+async fn a_delivery_is_listed_with_its_last_attempt() {
+    let hub = Hub::new();
+    let delivery = Delivery {
+        id: DeliveryId {
+            sequence: Sequence(20),
+            endpoint: EndpointId::CALLBACK,
+        },
+        kind: EventKind::Completed,
+        payment: None,
+        url: "https://shop.example/hook".to_owned(),
+        created_at: NOW,
+        state: DeliveryState::Due(NOW.plus_seconds(5)),
+        attempts: 1,
+        last: Some(Attempt {
+            at: NOW,
+            status: Some(500),
+            latency_ms: 12,
+            detail: "oops".to_owned(),
+        }),
+    };
+    hub.store.rows().deliveries.push(delivery);
+    let answer = hub.get("/v1/deliveries?state=due&limit=10").await;
+    assert_eq!(
+        answer.json(),
+        json!({"data":[{
+            "id":"dlv_20_0","type":"payment.completed","payment_id":null,"url":"https://shop.example/hook",
+            "state":"due","attempts":1,"last_status":500,"last_error":"oops","latency_ms":12,
+            "next_attempt_at":1_672_531_205.123,"created_at":1_672_531_200.123}],"next":null})
+    );
+}
