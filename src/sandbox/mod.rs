@@ -7,7 +7,7 @@
 //!
 //! In reading order: `proto`, `keys`, `tx` (what the network hashes and signs); `state`, `contracts`,
 //! `vm`, `execute` (what a transaction does); `block`, `actors`, `noise`, `chain`; `view`, `params`,
-//! `render` (how a node sees and shows it); `wallet` and the other halves of the API; `control`,
+//! `render`, `rows`, `node` (how a node sees and shows it); `wallet`, `v1`, `jsonrpc` (its APIs); `control`,
 //! `faults`, `counts`, `inbox` (what `/sandbox` offers); `answer`, `http`.
 
 mod actors;
@@ -21,13 +21,19 @@ mod execute;
 mod faults;
 mod http;
 mod inbox;
+mod jsonrpc;
+mod jsonrpc_blocks;
+mod jsonrpc_logs;
 mod keys;
+mod node;
 mod noise;
 mod params;
 mod proto;
 mod render;
+mod rows;
 mod state;
 mod tx;
+mod v1;
 mod view;
 mod vm;
 mod wallet;
