@@ -15,6 +15,7 @@ use super::answer::Answer;
 use super::faults::{FaultKind, HANG, Hit};
 use super::jsonrpc;
 use super::node::{Node, Scope};
+use super::ops::Op;
 use super::params::Params;
 use super::v1::{self, Question};
 use super::wallet::Read;
@@ -189,18 +190,25 @@ fn not_found() -> Answer {
 }
 
 fn wallet(node: &mut Node<'_>, scope: Scope, name: &str, request: &Request, body: &[u8]) -> Answer {
-    let Some(read) = Read::named(name) else {
+    let (read, op) = (Read::named(name), Op::named(name, scope));
+    let takes_nothing = read.is_some_and(Read::takes_nothing) || op.is_some_and(Op::takes_nothing);
+    if read.is_none() && op.is_none() {
         return not_found();
-    };
+    }
     let params = match request.method {
+        Method::GET if op.is_some_and(Op::is_post_only) => return method_not_allowed(),
         Method::GET => Ok(Params::from_query(&request.query)),
         // java-tron reads no body here at all, `visible` included.
-        Method::POST if read == Read::NowBlock => Ok(Params::from_query(&request.query)),
-        Method::POST if read.takes_nothing() && body.is_empty() => Ok(Params::none()),
+        Method::POST if read == Some(Read::NowBlock) => Ok(Params::from_query(&request.query)),
+        Method::POST if takes_nothing && body.trim_ascii().is_empty() => Ok(Params::none()),
         Method::POST => Params::from_body(body),
         _ => return method_not_allowed(),
     };
-    let answered = params.and_then(|params| read.answer(node.view(scope), &params));
+    let answered = params.and_then(|params| match (read, op) {
+        (Some(read), _) => read.answer(node.view(scope), &params),
+        (None, Some(op)) => op.answer(node, &params),
+        (None, None) => Ok(json!({})),
+    });
     Answer::json(&answered.unwrap_or_else(|error| error.to_json()))
 }
 
