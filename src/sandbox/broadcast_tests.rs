@@ -101,13 +101,15 @@ fn a_signed_transfer_lands_in_the_next_block() {
     );
 }
 
+type Spoil<'a> = Box<dyn Fn(&mut Value) + 'a>;
+
 #[test]
 fn what_may_not_pass_is_refused_by_its_code() {
     let mut chain = chain();
     let key = chain.actors.test.clone();
     let stranger = chain.actors.collector.clone();
     let fresh = built(&mut chain, 1);
-    let cases: Vec<(&str, Box<dyn Fn(&mut Value)>)> = vec![
+    let cases: Vec<(&str, Spoil<'_>)> = vec![
         ("SIGERROR", Box::new(|_| {})),
         ("SIGERROR", Box::new(|tx| sign(tx, &stranger))),
         ("SIGERROR", Box::new(|tx| tx["signature"] = json!(["00"]))),

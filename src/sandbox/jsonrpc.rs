@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::answer::Answer;
-use super::jsonrpc_blocks as blocks;
+use super::jsonrpc_blocks::{self as blocks, Bodies};
 use super::jsonrpc_logs as logs;
 use super::keys::keccak;
 use super::node::{Node, Scope};
@@ -142,13 +142,13 @@ fn dispatch(node: &mut Node<'_>, method: &str, params: &[Value]) -> Result<Value
         ("eth_getBlockByNumber", [at, full]) => {
             let found = blocks::block_at(view, text(at)?)?;
             Ok(found.map_or(Value::Null, |found| {
-                blocks::block(found, full.as_bool().unwrap_or(false))
+                blocks::block(found, Bodies::asked(full))
             }))
         }
         ("eth_getBlockByHash", [hash, full]) => {
             let found = view.block_by_id(BlockHash(hash32(hash)?));
             Ok(found.map_or(Value::Null, |found| {
-                blocks::block(found, full.as_bool().unwrap_or(false))
+                blocks::block(found, Bodies::asked(full))
             }))
         }
         ("eth_getBlockTransactionCountByNumber", [at]) => {
@@ -214,7 +214,7 @@ fn text(value: &Value) -> Result<&str, RpcError> {
 }
 
 fn hash32(value: &Value) -> Result<[u8; 32], RpcError> {
-    let bytes = value.as_str().and_then(|text| BlockHash::from_hex(text));
+    let bytes = value.as_str().and_then(BlockHash::from_hex);
     bytes
         .map(|hash| hash.0)
         .ok_or_else(|| RpcError::invalid("invalid hash value"))

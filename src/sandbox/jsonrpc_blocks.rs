@@ -41,8 +41,24 @@ pub fn address(address: Address) -> String {
     hex_bytes(address.as_bytes())
 }
 
-/// `full` asks for whole transactions instead of their hashes.
-pub fn block(block: &Block, full: bool) -> Value {
+/// How a block's transactions are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bodies {
+    Hashes,
+    Whole,
+}
+
+impl Bodies {
+    /// The second parameter of `eth_getBlockBy...`.
+    pub fn asked(full: &Value) -> Self {
+        match full.as_bool() {
+            Some(true) => Self::Whole,
+            _ => Self::Hashes,
+        }
+    }
+}
+
+pub fn block(block: &Block, bodies: Bodies) -> Value {
     let header = &block.header;
     let miner = match header.witness.as_slice() {
         [0x41, rest @ ..] if rest.len() == 20 => hex_bytes(rest),
@@ -50,16 +66,13 @@ pub fn block(block: &Block, full: bool) -> Value {
     };
     let entries = block.entries.iter().enumerate();
     let transactions: Vec<Value> = entries
-        .map(|(index, entry)| {
-            if full {
-                transaction(Located {
-                    block,
-                    index,
-                    entry,
-                })
-            } else {
-                hex_bytes(&entry.tx.id.0).into()
-            }
+        .map(|(index, entry)| match bodies {
+            Bodies::Hashes => hex_bytes(&entry.tx.id.0).into(),
+            Bodies::Whole => transaction(Located {
+                block,
+                index,
+                entry,
+            }),
         })
         .collect();
     let gas_limit: i64 = block
