@@ -16,6 +16,8 @@ const TEXT: &str = "text/plain";
 /// How much a dripping answer sends at a time, and how often.
 const DRIP_BYTES: usize = 16;
 const DRIP_INTERVAL: Duration = Duration::from_millis(250);
+/// How long a connection stays open behind the half that it delivered.
+const BREAK_AFTER: Duration = Duration::from_millis(50);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
@@ -71,7 +73,12 @@ impl Answer {
         let length = self.body.len();
         let half = self.body.slice(..length / 2);
         let broken = io::Error::new(io::ErrorKind::ConnectionReset, "cut short on purpose");
-        let parts = stream::iter([Ok(half), Err(broken)]);
+        // Without a pause the connection would break off before its first half is out.
+        let breaking = stream::once(async {
+            tokio::time::sleep(BREAK_AFTER).await;
+            Err(broken)
+        });
+        let parts = stream::iter([Ok(half)]).chain(breaking);
         let mut response = finish(
             warp::reply::stream(parts).into_response(),
             self.status,

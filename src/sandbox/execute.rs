@@ -3,7 +3,7 @@
 use super::block::{Included, Pending, Receipt};
 use super::contracts::Contract;
 use super::state::{Slot, State};
-use super::tx::Call;
+use super::tx::{Call, Transaction};
 use super::vm::{self, ContractResult, Outcome};
 use crate::domain::address::Address;
 
@@ -47,11 +47,9 @@ pub fn run(state: &mut State, pending: Pending) -> Included {
             contract_receipt(outcome, owner)
         }
     };
-    let size = tx.encode().len() as u64 + RESULT_BYTES;
-    if pays_for_bandwidth(owner) {
-        receipt.net_fee = size * BANDWIDTH_PRICE_SUN;
-    } else {
-        receipt.net_usage = size;
+    receipt.net_fee = bandwidth_fee(&tx);
+    if receipt.net_fee == 0 {
+        receipt.net_usage = bandwidth(&tx);
     }
     receipt.fee = receipt.energy_fee + receipt.net_fee;
     let left = state
@@ -105,6 +103,16 @@ fn has_staked_energy(owner: Address) -> bool {
     owner.as_bytes()[19].is_multiple_of(3)
 }
 
-fn pays_for_bandwidth(owner: Address) -> bool {
-    owner.as_bytes()[18].is_multiple_of(2)
+/// Bytes that a transaction counts for.
+fn bandwidth(tx: &Transaction) -> u64 {
+    tx.encode().len() as u64 + RESULT_BYTES
+}
+
+/// Sun that a transaction's bytes cost; half of all accounts have bandwidth of their own.
+pub fn bandwidth_fee(tx: &Transaction) -> u64 {
+    if tx.raw.call.owner().as_bytes()[18].is_multiple_of(2) {
+        bandwidth(tx) * BANDWIDTH_PRICE_SUN
+    } else {
+        0
+    }
 }

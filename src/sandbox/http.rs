@@ -3,7 +3,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures::{Stream, StreamExt};
-use http::header::{ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS};
+use http::header::{ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, HOST};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde_json::{Value, json};
 use warp::Filter;
@@ -13,8 +13,11 @@ use warp::reply::Response;
 
 use super::answer::Answer;
 use super::faults::{FaultKind, HANG, Hit};
+use super::jsonrpc;
+use super::node::{Node, Scope};
+use super::ops::Op;
 use super::params::Params;
-use super::view::View;
+use super::v1::{self, Question};
 use super::wallet::Read;
 use super::{Pace, Sandbox, World, control};
 
@@ -137,7 +140,7 @@ async fn node(sandbox: &Sandbox, request: &Request) -> Response {
 }
 
 /// What a node without faults in front of it answers.
-fn route(world: &mut World, request: &Request, hit: Option<Hit>, _now_ms: u64) -> Answer {
+fn route(world: &mut World, request: &Request, hit: Option<Hit>, now_ms: u64) -> Answer {
     let Some(body) = &request.body else {
         let text = format!(
             "class java.lang.Exception : body size is too big, the limit is {MAX_NODE_BODY}"
@@ -149,32 +152,63 @@ fn route(world: &mut World, request: &Request, hit: Option<Hit>, _now_ms: u64) -
         parts.next().unwrap_or_default(),
         parts.next().unwrap_or_default(),
     );
-    let view = View::healthy(&world.chain);
-    let view = hit.map_or(view, |hit| hit.distort(view));
+    let mut node = Node {
+        chain: &mut world.chain,
+        counts: &mut world.counts,
+        hit,
+        now_ms,
+    };
     match api {
-        "wallet" => wallet(view, rest, request, body),
-        "walletsolidity" => wallet(view.solid_only(), rest, request, body),
+        "wallet" => wallet(&mut node, Scope::Head, rest, request, body),
+        "walletsolidity" => wallet(&mut node, Scope::Solid, rest, request, body),
+        "v1" if request.method == Method::GET => v1::answer(&Question {
+            view: node.view(Scope::Head),
+            path: rest,
+            query: &request.query,
+            host: host(request),
+            now_ms,
+        }),
+        "jsonrpc" if rest.is_empty() => match request.method {
+            Method::POST => jsonrpc::answer(&mut node, body),
+            _ => method_not_allowed(),
+        },
         _ => not_found(),
     }
+}
+
+/// Where the client reached us.
+fn host(request: &Request) -> &str {
+    let header = request
+        .headers
+        .get(HOST)
+        .and_then(|value| value.to_str().ok());
+    header.unwrap_or("127.0.0.1")
 }
 
 fn not_found() -> Answer {
     Answer::html(StatusCode::NOT_FOUND, "<h2>HTTP ERROR 404 Not Found</h2>")
 }
 
-fn wallet(view: View<'_>, name: &str, request: &Request, body: &[u8]) -> Answer {
-    let Some(read) = Read::named(name) else {
+fn wallet(node: &mut Node<'_>, scope: Scope, name: &str, request: &Request, body: &[u8]) -> Answer {
+    let (read, op) = (Read::named(name), Op::named(name, scope));
+    let takes_nothing = read.is_some_and(Read::takes_nothing) || op.is_some_and(Op::takes_nothing);
+    if read.is_none() && op.is_none() {
         return not_found();
-    };
+    }
     let params = match request.method {
+        Method::GET if op.is_some_and(Op::is_post_only) => return method_not_allowed(),
         Method::GET => Ok(Params::from_query(&request.query)),
         // java-tron reads no body here at all, `visible` included.
-        Method::POST if read == Read::NowBlock => Ok(Params::from_query(&request.query)),
-        Method::POST if read.takes_nothing() && body.is_empty() => Ok(Params::none()),
+        Method::POST if read == Some(Read::NowBlock) => Ok(Params::from_query(&request.query)),
+        Method::POST if takes_nothing && body.trim_ascii().is_empty() => Ok(Params::none()),
         Method::POST => Params::from_body(body),
         _ => return method_not_allowed(),
     };
-    let answered = params.and_then(|params| read.answer(view, &params));
+    let answered = params.and_then(|params| match (read, op) {
+        (Some(read), _) => read.answer(node.view(scope), &params),
+        (None, Some(op)) => op.answer(node, &params),
+        (None, None) => Ok(json!({})),
+    });
     Answer::json(&answered.unwrap_or_else(|error| error.to_json()))
 }
 

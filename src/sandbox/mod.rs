@@ -7,12 +7,14 @@
 //!
 //! In reading order: `proto`, `keys`, `tx` (what the network hashes and signs); `state`, `contracts`,
 //! `vm`, `execute` (what a transaction does); `block`, `actors`, `noise`, `chain`; `view`, `params`,
-//! `render` (how a node sees and shows it); `wallet` and the other halves of the API; `control`,
+//! `render`, `rows`, `node` (how a node sees and shows it); `wallet`, `ops`, `v1`, `jsonrpc` (its APIs); `control`,
 //! `faults`, `counts`, `inbox` (what `/sandbox` offers); `answer`, `http`.
 
+mod accounts;
 mod actors;
 mod answer;
 mod block;
+mod broadcast;
 mod chain;
 mod contracts;
 mod control;
@@ -21,13 +23,23 @@ mod execute;
 mod faults;
 mod http;
 mod inbox;
+mod jsonrpc;
+mod jsonrpc_blocks;
+mod jsonrpc_logs;
 mod keys;
+mod network;
+mod node;
 mod noise;
+mod ops;
+mod pack;
 mod params;
 mod proto;
 mod render;
+mod rows;
 mod state;
+mod trigger;
 mod tx;
+mod v1;
 mod view;
 mod vm;
 mod wallet;

@@ -9,7 +9,8 @@ use serde::Deserialize;
 use super::actors::Actors;
 use super::block::{Pending, Power};
 use super::contracts::{
-    DISPERSER, FAKE_USDT, FORWARDER, USDT, address_word, calldata, disperse_calldata, number_word,
+    DISPERSER, FAKE_USDT, FORWARDER, MAX_RECIPIENTS, USDT, address_word, calldata,
+    disperse_calldata, number_word,
 };
 use super::state::{Slot, Token};
 use super::tx::{Call, RawTx, Transaction, Trigger};
@@ -117,7 +118,9 @@ pub fn pay(actors: &Actors, rng: &mut Rng, anchor: Anchor, payment: &Payment) ->
         Kind::Multi => (from, DISPERSER, disperse_calldata(USDT, &payment.to)),
     };
     let call = Call::Trigger(Trigger::new(owner, contract, data));
-    let raw = raw(rng, anchor, call, FEE_LIMIT_SUN);
+    // A payment to many costs as much energy as many payments.
+    let fee_limit = FEE_LIMIT_SUN * payment.to.len().clamp(1, MAX_RECIPIENTS) as i64;
+    let raw = raw(rng, anchor, call, fee_limit);
     Pending {
         tx: Transaction::signed(raw, actors.signer_for(owner)),
         power,

@@ -37,6 +37,14 @@ impl NodeError {
         }
     }
 
+    /// What java-tron's parsing comes to where a part is missing.
+    pub fn null_pointer() -> Self {
+        Self {
+            class: "java.lang.NullPointerException",
+            message: "null".to_owned(),
+        }
+    }
+
     pub fn parameter(message: impl Into<String>) -> Self {
         Self {
             class: PARAMETER_EXCEPTION,
@@ -110,10 +118,6 @@ impl Params {
 
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.fields.get(name).filter(|value| !value.is_null())
-    }
-
-    pub fn fields(&self) -> &Map<String, Value> {
-        &self.fields
     }
 
     /// A whole number; absent is `None`.

@@ -18,6 +18,7 @@ pub enum LogIndex {
 #[derive(Clone, Copy)]
 pub struct View<'a> {
     pub chain: &'a Chain,
+    lowest: u64,
     head: u64,
     solid: u64,
     pub logs: LogIndex,
@@ -36,6 +37,7 @@ impl<'a> View<'a> {
     pub fn healthy(chain: &'a Chain) -> Self {
         Self {
             chain,
+            lowest: chain.lowest_height(),
             head: chain.head_height(),
             solid: chain.solid_height(),
             logs: LogIndex::Working,
@@ -72,6 +74,22 @@ impl<'a> View<'a> {
             logs: LogIndex::Empty,
             ..self
         }
+    }
+
+    /// One height alone; `None` is nothing at all. Solid stays what it was.
+    #[must_use]
+    pub fn only(self, height: Option<u64>) -> Self {
+        let within = height.filter(|height| (self.lowest..=self.head).contains(height));
+        let (lowest, head) = within.map_or((1, 0), |height| (height, height));
+        Self {
+            lowest,
+            head,
+            ..self
+        }
+    }
+
+    pub fn lowest_height(&self) -> u64 {
+        self.lowest
     }
 
     pub fn head_height(&self) -> u64 {
