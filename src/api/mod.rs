@@ -21,9 +21,9 @@ pub mod problem;
 mod query;
 mod request;
 mod router;
-pub mod socket;
 #[cfg(test)]
 mod router_tests;
+pub mod socket;
 #[cfg(test)]
 mod testing;
 pub mod token;

@@ -2,5 +2,6 @@
 
 pub use paybell::domain::*;
 
+#[allow(dead_code)]
 #[path = "../../src/domain/test_support.rs"]
 pub mod test_support;

@@ -1,4 +1,5 @@
 //! Stores for tests, and plans made from the ledger's decisions.
+#![allow(dead_code)]
 
 use std::sync::Arc;
 

@@ -7,14 +7,13 @@ use async_trait::async_trait;
 
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::{Cursor, Timer, View, ViewError};
+use crate::domain::claim::{Claim, ClaimKey, ClaimQuery};
 use crate::domain::delivery::{Attempt, Delivery};
-use crate::domain::ids::{
-    ChainId, DeliveryId, Height, PaymentId, Sequence, TransferKey, UnixMs, Watched,
-};
+use crate::domain::ids::{ChainId, DeliveryId, Height, PaymentId, Sequence, TransferKey, UnixMs};
 use crate::domain::payment::{ChainPoint, Payment, TransferRecord};
 use crate::store::{
-    CommitError, Counters, DeliveryFilter, EventRow, EventScope, Page as ListPage, PaymentFilter,
-    Plan, Store, StoreError, StoreIdentity, WatchedPayment, Write,
+    CommitError, Counters, DeliveryFilter, EventRow, EventScope, OpenPayments, Page as ListPage,
+    PaymentFilter, Plan, Store, StoreError, StoreIdentity, WatchedPayment, Write,
 };
 
 #[derive(Default)]
@@ -79,10 +78,17 @@ impl View for Rows {
         let found = self.payments.values().find(|p| p.order_id == order_id);
         Ok(found.map(|p| p.id))
     }
-    fn watching(&self, watched: Watched) -> Result<Vec<PaymentId>, ViewError> {
-        let all = self.payments.values();
-        let here = all.filter(|p| p.watched && p.watched_address() == watched);
-        Ok(here.map(|p| p.id).collect())
+    fn claims(&self, query: &ClaimQuery) -> Result<Vec<Claim>, ViewError> {
+        let watched = self.payments.values().filter(|p| p.watched);
+        let keys = watched.map(ClaimKey::of).filter(|key| query.finds(key));
+        Ok(keys.map(|key| key.claim).take(query.limit).collect())
+    }
+
+    fn watches(&self, chain: ChainId) -> Result<bool, ViewError> {
+        Ok(self
+            .payments
+            .values()
+            .any(|p| p.watched && p.chain == chain))
     }
     fn transfer(&self, _: &TransferKey) -> Result<Option<TransferRecord>, ViewError> {
         Ok(None)
@@ -214,7 +220,7 @@ impl Store for MemoryStore {
     async fn confirming(&self) -> Result<Vec<Payment>, StoreError> {
         Ok(Vec::new())
     }
-    async fn oldest_open(&self, _: ChainId) -> Result<Option<UnixMs>, StoreError> {
-        Ok(None)
+    async fn open_on(&self, _: ChainId) -> Result<OpenPayments, StoreError> {
+        Ok(OpenPayments::default())
     }
 }
