@@ -239,6 +239,8 @@ async fn a_payment_expires_by_a_block_past_its_deadline() {
     let hub = hub_at(&node, folder.path()).await;
     let payment = create(hub.hub(), json!({"expires_in": 60})).await;
     let id = payment["payment_id"].as_str().unwrap();
+    // Another open payment keeps the hub at the chain's pace after this one's end.
+    create(hub.hub(), json!({"wallet_address": OTHER_WALLET})).await;
     node.add_block(0, vec![]);
     caught_up(hub.hub(), &node).await;
     status_of(hub.hub(), id, "pending").await;
@@ -316,4 +318,22 @@ async fn requests_do_not_grow_with_payments() {
     let blocks = node.head() - before;
     let asked = node.asked(logs) - asked_before;
     assert_eq!(asked as u64, blocks, "one request for logs a block");
+}
+
+/// Found when a test created its payment before the hub's first look at the chain: the block to start from lay below
+/// the oldest that the node keeps, and the hub asked for it for ever.
+#[tokio::test]
+async fn a_node_without_old_blocks_is_followed_all_the_same() {
+    let (node, folder) = (Node::start().await, tempfile::tempdir().unwrap());
+    node.lie("/wallet/getblock", 500, "not yet");
+    let hub = hub_at(&node, folder.path()).await;
+    let payment = create(hub.hub(), json!({"confirmations": 1})).await;
+    caught_up(hub.hub(), &node).await;
+    node.add_block(0, vec![transaction(1, &[(WALLET, 5_000_000)])]);
+    status_of(
+        hub.hub(),
+        payment["payment_id"].as_str().unwrap(),
+        "completed",
+    )
+    .await;
 }

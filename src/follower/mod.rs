@@ -33,6 +33,9 @@ const CATCH_UP_PARALLEL: usize = 8;
 /// Before the oldest open payment's creation, when the first cursor is looked for.
 const START_MARGIN_MS: u64 = 60_000;
 
+/// How often the node is asked for the block to start from before a younger one is tried.
+const START_TRIES: u32 = 2;
+
 /// Why a round ended early. The next one goes on from the stored cursor.
 #[derive(Debug, Error)]
 pub enum RoundError {
@@ -78,6 +81,11 @@ pub struct Follower {
     pace: Pace,
     /// The tip at which the final head was last asked for.
     asked_final_at: Height,
+    /// How often the block to start from was not to be had.
+    failed_starts: u32,
+    /// The newest block with a transfer to a watched address: until it is final, a fork can take it back, and
+    /// the chain is followed at its own pace.
+    newest_transfer: Height,
 }
 
 impl Follower {
@@ -88,6 +96,8 @@ impl Follower {
             cursor: None,
             pace,
             asked_final_at: Height(0),
+            failed_starts: 0,
+            newest_transfer: Height(0),
         }
     }
 
@@ -110,9 +120,18 @@ impl Follower {
         self.parts.chain.spec.id
     }
 
+    /// Nothing is open, and nothing that was found can still be forked away.
     fn is_idle(&self) -> bool {
-        self.parts.index.open_on(self.id()) == 0
-            && self.parts.index.confirming_on(self.id()).is_empty()
+        self.parts.index.open_on(self.id()) == 0 && !self.awaits_finality()
+    }
+
+    fn awaits_finality(&self) -> bool {
+        let final_height = self.cursor.map(|c| c.final_height).unwrap_or_default();
+        let confirming = self.parts.index.confirming_on(self.id());
+        self.newest_transfer > final_height
+            || confirming
+                .iter()
+                .any(|(_, c)| matches!(c.awaits, Awaits::Final(_)))
     }
 
     /// One round, its outcome on record, and how long to wait before the next.
@@ -183,11 +202,11 @@ impl Follower {
         let head = source.head().await?;
         let seen = self.note_head(&head.header);
         if self.cursor.is_none() {
-            self.cursor = self.parts.store.cursor(self.id()).await?;
+            self.load_cursor().await?;
         }
         match self.cursor {
             None => self.start(source.as_ref(), &head).await?,
-            Some(cursor) if self.parts.index.watched_on(self.id()) == 0 => {
+            Some(cursor) if self.nothing_to_find() => {
                 if head.header.height > cursor.tip.height {
                     self.jump(&head.header, Watching::Nothing).await?;
                 }
@@ -196,6 +215,21 @@ impl Follower {
         }
         self.ask_final(source.as_ref()).await?;
         Ok(seen)
+    }
+
+    async fn load_cursor(&mut self) -> Result<(), RoundError> {
+        self.cursor = self.parts.store.cursor(self.id()).await?;
+        let is_first = self.newest_transfer == Height(0);
+        if let Some(cursor) = self.cursor.filter(|_| is_first && !self.nothing_to_find()) {
+            // What was found before this start may not be final yet; the tip is the most cautious guess.
+            self.newest_transfer = cursor.tip.height;
+        }
+        Ok(())
+    }
+
+    /// No block between the cursor and the head can matter.
+    fn nothing_to_find(&self) -> bool {
+        self.parts.index.watched_on(self.id()) == 0 && !self.awaits_finality()
     }
 
     fn note_head(&self, head: &BlockHeader) -> Seen {
@@ -219,10 +253,19 @@ impl Follower {
         let since = UnixMs(created_at.0.saturating_sub(START_MARGIN_MS));
         let age_ms = head.header.time.0.saturating_sub(since.0);
         // Slots can be missed but never doubled, so that many blocks back is old enough.
-        let blocks = age_ms.div_ceil(self.parts.chain.spec.slot_ms);
-        let height = Height(head.header.height.0.saturating_sub(blocks));
-        let from = self.header_at(source, height, head).await?;
-        self.jump(&from.header, Watching::Something).await
+        let mut blocks = age_ms.div_ceil(self.parts.chain.spec.slot_ms);
+        loop {
+            let height = Height(head.header.height.0.saturating_sub(blocks));
+            match self.header_at(source, height, head).await {
+                Ok(from) => return self.jump(&from.header, Watching::Something).await,
+                // The node keeps no such old blocks: the oldest that it does keep must do.
+                Err(RoundError::Gap { .. }) if self.failed_starts >= START_TRIES => blocks /= 4,
+                Err(error) => {
+                    self.failed_starts += u32::from(matches!(error, RoundError::Gap { .. }));
+                    return Err(error);
+                }
+            }
+        }
     }
 
     async fn jump(&mut self, to: &BlockHeader, watching: Watching) -> Result<(), RoundError> {
@@ -261,9 +304,10 @@ impl Follower {
         shutdown: &Shutdown,
     ) -> Result<(), RoundError> {
         while let Some(cursor) = self.cursor.filter(|c| c.tip.height < head.header.height) {
-            let (walked, reached) = self.walk_branch(source, cursor, &head, shutdown).await?;
-            self.cursor = Some(reached);
-            match walked {
+            let reached = self.walk_branch(source, cursor, &head, shutdown).await?;
+            self.cursor = Some(reached.cursor);
+            self.newest_transfer = reached.newest_transfer;
+            match reached.walked {
                 Walked::ToHead | Walked::Interrupted => return Ok(()),
                 Walked::ToFork => self.follow_fork(source, &head).await?,
             }
@@ -278,7 +322,7 @@ impl Follower {
         from: Cursor,
         head: &FetchedHeader,
         shutdown: &Shutdown,
-    ) -> Result<(Walked, Cursor), RoundError> {
+    ) -> Result<Reached, RoundError> {
         let heights = (from.tip.height.0 + 1..=head.header.height.0).map(Height);
         let fetches = heights.map(|height| async move {
             let header = self.header_at(source, height, head).await?;
@@ -286,25 +330,31 @@ impl Follower {
             Ok::<Block, RoundError>(block)
         });
         let mut blocks = std::pin::pin!(futures::stream::iter(fetches).buffered(CATCH_UP_PARALLEL));
-        let mut cursor = from;
-        let mut walked = Walked::ToHead;
+        let mut reached = Reached {
+            cursor: from,
+            newest_transfer: self.newest_transfer,
+            walked: Walked::ToHead,
+        };
         while let Some(block) = blocks.next().await {
             let block = block?;
-            if block.header.parent != cursor.tip.hash {
-                walked = Walked::ToFork;
+            if block.header.parent != reached.cursor.tip.hash {
+                reached.walked = Walked::ToFork;
                 break;
             }
-            cursor.tip = block.header;
-            self.take_in(block).await?;
+            reached.cursor.tip = block.header;
+            if let Found::Transfers = self.take_in(block).await? {
+                reached.newest_transfer = reached.newest_transfer.max(reached.cursor.tip.height);
+            }
             if *shutdown.borrow() {
-                walked = Walked::Interrupted;
+                reached.walked = Walked::Interrupted;
                 break;
             }
         }
-        Ok((walked, cursor))
+        Ok(reached)
     }
 
-    async fn take_in(&self, mut block: Block) -> Result<(), RoundError> {
+    /// Has the ledger process a block; says whether it brought a transfer to a watched address.
+    async fn take_in(&self, mut block: Block) -> Result<Found, RoundError> {
         let (chain, index) = (self.id(), &self.parts.index);
         block.transfers.retain(|t| {
             index.is_watched(&Watched {
@@ -320,7 +370,11 @@ impl Follower {
             s.tip_time = Some(header.time);
         });
         self.tell_progress(header.height);
-        Ok(())
+        Ok(if write.changes.transfers.is_empty() {
+            Found::Nothing
+        } else {
+            Found::Transfers
+        })
     }
 
     /// Asks again while a commit left work over.
@@ -372,16 +426,12 @@ impl Follower {
         Ok(())
     }
 
-    /// Asks for the final head once a block while a payment waits for it.
+    /// Asks for the final head once a block while something waits for it.
     async fn ask_final(&mut self, source: &dyn Source) -> Result<(), RoundError> {
         let Some(cursor) = self.cursor else {
             return Ok(());
         };
-        let waiting = self.parts.index.confirming_on(self.id());
-        let someone = waiting
-            .iter()
-            .any(|(_, c)| matches!(c.awaits, Awaits::Final(_)));
-        if !someone || self.asked_final_at == cursor.tip.height {
+        if !self.awaits_finality() || self.asked_final_at == cursor.tip.height {
             return Ok(());
         }
         let finalized = source.final_head().await?;
@@ -427,6 +477,18 @@ impl Follower {
                 .progress(id, depth(confirming.height, tip), required);
         }
     }
+}
+
+/// How far a walk came.
+struct Reached {
+    cursor: Cursor,
+    newest_transfer: Height,
+    walked: Walked,
+}
+
+enum Found {
+    Nothing,
+    Transfers,
 }
 
 enum Walked {

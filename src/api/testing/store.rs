@@ -203,7 +203,7 @@ impl Store for MemoryStore {
         Ok(Vec::new())
     }
     async fn next_due(&self, _: UnixMs) -> Result<Option<UnixMs>, StoreError> {
-        Ok(None)
+        self.answer().await.map(|_| None)
     }
     async fn cursor(&self, _: ChainId) -> Result<Option<Cursor>, StoreError> {
         Ok(None)
