@@ -12,8 +12,10 @@ use crate::config::DEFAULT_LISTEN;
 /// Where the sandbox chain answers unless told otherwise: loopback, port 9090.
 pub const DEFAULT_SANDBOX_LISTEN: SocketAddr =
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9_090);
-/// TRON's own time from block to block.
+/// TRON's own time from block to block: what `sandbox` keeps to.
 pub const DEFAULT_BLOCK_MS: u64 = 3_000;
+/// The demo's: a payment is final after 18 s, not after a minute.
+pub const DEFAULT_DEMO_BLOCK_MS: u64 = 1_000;
 /// Transfers between strangers in each sandbox block.
 pub const DEFAULT_NOISE: u32 = 20;
 
@@ -30,7 +32,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Try everything in one process: a sandbox chain, the hub and its pages; no network, no configuration
-    #[command(after_help = "Example:  paybell demo --block-ms 1000")]
+    #[command(after_help = "Example:  paybell demo --block-ms 500")]
     Demo(DemoArgs),
     /// Run the hub against real chains
     #[command(after_help = "Example:  TRONGRID_API_KEY=... paybell serve --config config.json")]
@@ -72,9 +74,9 @@ pub struct SandboxArgs {
 /// How the sandbox chain behaves.
 #[derive(Debug, Args)]
 pub struct SandboxChainArgs {
-    /// Milliseconds from block to block, 50 to 60000
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_BLOCK_MS, value_parser = clap::value_parser!(u64).range(50..=60_000))]
-    pub block_ms: u64,
+    /// Milliseconds from block to block, 50 to 60000 [default: 3000 as on TRON; 1000 in the demo]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(50..=60_000))]
+    pub block_ms: Option<u64>,
     /// Makes the chain the same every time; without it, each start differs
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -110,7 +112,7 @@ mod tests {
         };
         assert_eq!(demo.listen.to_string(), "127.0.0.1:5000");
         assert_eq!(demo.sandbox_listen.to_string(), "127.0.0.1:9090");
-        assert_eq!((demo.chain.block_ms, demo.chain.noise), (3_000, 20));
+        assert_eq!((demo.chain.block_ms, demo.chain.noise), (None, 20));
         assert_eq!((demo.chain.seed, demo.data), (None, None));
     }
 

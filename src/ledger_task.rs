@@ -121,6 +121,16 @@ impl Ledger {
             .await
     }
 
+    /// Only for a chain that is known to have begun anew.
+    pub async fn restart(
+        &self,
+        chain: ChainId,
+        to: BlockHeader,
+    ) -> Result<Arc<Write>, CommitError> {
+        self.decide(move |view, now| ledger::restart(view, chain, &to, now))
+            .await
+    }
+
     pub async fn remove_old(&self, before: UnixMs) -> Result<Arc<Write>, CommitError> {
         self.decide(move |view, _| ledger::remove_old(view, before))
             .await

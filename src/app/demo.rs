@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::hub_parts::Hub;
 use super::{base_url, bind, build, new_sandbox, print_line, run_sandbox, wait_for_signal};
-use crate::cli::DemoArgs;
+use crate::cli::{DEFAULT_DEMO_BLOCK_MS, DemoArgs};
 use crate::config::{ChainConfig, Config, EndpointConfig, EndpointUrl, KeysConfigured};
 
 /// The sandbox is ours: it is asked as often as its blocks come.
@@ -20,6 +20,7 @@ const SANDBOX_REQUESTS_PER_DAY: u32 = 1_000_000_000;
 
 /// Runs the demo until a signal ends it.
 pub async fn run(args: DemoArgs, base: Config) -> anyhow::Result<()> {
+    let block_ms = args.chain.block_ms.unwrap_or(DEFAULT_DEMO_BLOCK_MS);
     let folder = DataFolder::open(args.data)?;
     let listener = bind(args.listen).await?;
     let sandbox_listener = bind(args.sandbox_listen)
@@ -27,11 +28,11 @@ pub async fn run(args: DemoArgs, base: Config) -> anyhow::Result<()> {
         .context("the sandbox chain needs a port of its own; choose one with --sandbox-listen")?;
     let config = Config {
         listen: listener.local_addr()?,
-        ..config(base, &sandbox_listener, args.chain.block_ms, folder.path())?
+        ..config(base, &sandbox_listener, block_ms, folder.path())?
     };
     config.check_bind(KeysConfigured::None)?;
     let (stop, stopped) = watch::channel(false);
-    let chain = new_sandbox(&args.chain);
+    let chain = new_sandbox(&args.chain, block_ms);
     let sandbox_url = base_url(&sandbox_listener)?;
     let sandbox = tokio::spawn(run_sandbox(
         chain.clone(),
@@ -39,6 +40,7 @@ pub async fn run(args: DemoArgs, base: Config) -> anyhow::Result<()> {
         stopped.clone(),
     ));
     let hub = Hub::build(&config, build::Setting::Demo, Some(chain)).await?;
+    hub.restart_chains().await?;
     print_line("hub", &base_url(&listener)?);
     print_line("sandbox", &sandbox_url);
     print_line("secret", &hub.webhook_secret());

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::cli::SandboxArgs;
+use crate::cli::{DEFAULT_BLOCK_MS, SandboxArgs, SandboxChainArgs};
 use crate::clock::SystemClock;
 use crate::config::{Config, KeysConfigured};
 use crate::entropy::SystemEntropy;
@@ -39,21 +39,21 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
 pub async fn sandbox(args: SandboxArgs) -> anyhow::Result<()> {
     let listener = bind(args.listen).await?;
     let (stop, stopped) = watch::channel(false);
-    let chain = new_sandbox(&args.chain);
+    let chain = new_sandbox(&args.chain, args.chain.block_ms.unwrap_or(DEFAULT_BLOCK_MS));
     print_line("sandbox", &base_url(&listener)?);
     let served = tokio::spawn(run_sandbox(chain, listener, stopped));
     wait_for_signal(&stop).await?;
     served.await.context("the sandbox's task failed")
 }
 
-fn new_sandbox(args: &crate::cli::SandboxChainArgs) -> Sandbox {
+fn new_sandbox(args: &SandboxChainArgs, block_ms: u64) -> Sandbox {
     let seed = args.seed.unwrap_or_else(|| {
         let mut bytes = [0; 8];
         SystemEntropy.fill(&mut bytes);
         u64::from_be_bytes(bytes)
     });
     let options = SandboxOptions {
-        block_ms: args.block_ms,
+        block_ms,
         seed,
         noise_per_block: args.noise,
         ..SandboxOptions::default()

@@ -308,6 +308,26 @@ pub fn jump(
     })
 }
 
+/// Goes on with a chain that has begun anew, as a sandbox does: what was not final yet is taken back, what was stays.
+pub fn restart(
+    view: &dyn View,
+    chain: ChainId,
+    to: &BlockHeader,
+    now: UnixMs,
+) -> Result<Changes, Refusal> {
+    let final_height = view.cursor(chain)?.map(|c| c.final_height);
+    let at = ChainPoint {
+        tip: to.height,
+        tip_time: to.time,
+        final_height: Height(0),
+    };
+    let mut draft = Draft::new(view, chain, now);
+    for record in view.transfers_above(chain, final_height.unwrap_or_default())? {
+        draft.take_back(record, at)?;
+    }
+    Ok(draft.finish(Some(ChainChange::Jump(*to))))
+}
+
 /// Whether any payment takes notice of transfers on a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Watching {

@@ -64,6 +64,18 @@ impl Socket {
         }
     }
 
+    /// Reads until the server closes; returns its code.
+    pub async fn closed(&mut self) -> u16 {
+        loop {
+            let frame = tokio::time::timeout(super::PATIENCE, self.stream.next()).await;
+            match frame.expect("a frame in time") {
+                Some(Ok(Message::Close(Some(close)))) => return close.code.into(),
+                Some(Ok(_)) => {}
+                other => panic!("no close frame, but {other:?}"),
+            }
+        }
+    }
+
     /// Sends a command and returns its reply.
     pub async fn command(&mut self, frame: Value) -> Value {
         self.send(&frame).await;
