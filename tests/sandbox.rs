@@ -598,35 +598,26 @@ async fn drive(mut command: Command) {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr),
     );
-    assert!(output.status.success(), "{out}\n{err}");
+    assert!(
+        output.status.success(),
+        "{out}\n{err}\n(packages missing? tests/run prepare installs them)"
+    );
     host.stop().await;
     miner.await.expect("no panic");
 }
 
-/// Installed by `npm ci` in tests/sandbox_clients.
+/// Its packages are installed by `tests/run prepare`.
 #[tokio::test(flavor = "multi_thread")]
 async fn tronweb_gets_along_with_it() {
-    if !clients().join("node_modules/tronweb").exists() {
-        eprintln!("skipped: run npm ci in tests/sandbox_clients to test with tronweb");
-        return;
-    }
     let mut command = Command::new("node");
     command.arg(clients().join("tronweb.mjs"));
     drive(command).await;
 }
 
-/// Installed by `pip install -r requirements.txt` into tests/sandbox_clients/venv, or into the
-/// Python that PAYBELL_TEST_PYTHON names.
+/// Its packages are in the environment that `tests/run prepare` makes and puts first on the path.
 #[tokio::test(flavor = "multi_thread")]
 async fn tronpy_gets_along_with_it() {
-    let named = std::env::var_os("PAYBELL_TEST_PYTHON").map(PathBuf::from);
-    let python = named.unwrap_or_else(|| clients().join("venv/bin/python"));
-    let usable = Command::new(&python).args(["-c", "import tronpy"]).output();
-    if !usable.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: install tests/sandbox_clients/requirements.txt to test with tronpy");
-        return;
-    }
-    let mut command = Command::new(python);
+    let mut command = Command::new("python3");
     command.arg(clients().join("tronpy_client.py"));
     drive(command).await;
 }
