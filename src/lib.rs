@@ -6,11 +6,11 @@
 //! | floor | modules | what happens there |
 //! |---|---|---|
 //! | 0 | [`domain`], [`clock`] | pure code decides |
-//! | 1 | [`store`], [`chains`], [`index`], [`hub`] | what is kept, on disk and in memory |
+//! | 1 | [`store`], [`chains`], [`index`], [`hub`], [`server`] | what is kept, on disk and in memory; the HTTP listener's loop |
 //! | 2 | [`source`], [`sandbox`] | how a chain is read; the test chain |
 //! | 3 | [`ledger_task`], [`follower`], [`janitor`] | command -> plan -> commit -> announcement |
 //! | 4 | [`delivery`] | webhooks: due rows -> sign -> send -> record |
-//! | 5 | [`api`], [`server`] | HTTP and sockets |
+//! | 5 | [`api`] | HTTP and sockets |
 //! | 6 | `app`, [`config`], [`cli`], [`logging`] | the only place that knows everyone |
 //!
 //! # The way of a payment

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 /// Top-level modules by floor; a module may import its own floor and those below.
 const FLOORS: &[&[&str]] = &[
     &["domain", "clock", "shutdown"],
-    &["store", "chains", "index", "hub"],
+    &["store", "chains", "index", "hub", "server"],
     &["source", "sandbox"],
     &["ledger_task", "follower", "janitor", "entropy"],
     &["delivery"],
-    &["api", "server"],
+    &["api"],
     &["app", "config", "cli", "logging", "lib", "main"],
 ];
 

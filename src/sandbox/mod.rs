@@ -48,12 +48,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
 use crate::clock::Clock;
+use crate::server;
+use crate::shutdown::Shutdown;
 use chain::{Chain, ChainOptions};
 use counts::Counts;
 use faults::Faults;
@@ -159,7 +160,7 @@ impl Sandbox {
     }
 
     /// Makes one block a slot, unless paused, until `shutdown` turns true.
-    pub async fn mine(&self, mut shutdown: watch::Receiver<bool>) {
+    pub async fn mine(&self, mut shutdown: Shutdown) {
         let block_ms = self.world().chain.options.block_ms;
         let mut next_slot = (self.now_ms() / block_ms + 1) * block_ms;
         loop {
@@ -206,22 +207,8 @@ impl Sandbox {
 }
 
 /// Serves node and control on one listener until `shutdown` turns true.
-pub async fn serve(sandbox: Sandbox, listener: TcpListener, shutdown: watch::Receiver<bool>) {
-    let routes = sandbox.control_routes().or(sandbox.node_routes()).unify();
-    let stopped = |mut shutdown: watch::Receiver<bool>| async move {
-        // An error means that the sender is gone, and with it whoever would say stop.
-        let _stopped = shutdown.wait_for(|stop| *stop).await.is_ok();
-    };
-    let server = warp::serve(routes)
-        .incoming(listener)
-        .graceful(stopped(shutdown.clone()))
-        .run();
-    let deadline = async {
-        stopped(shutdown).await;
-        tokio::time::sleep(DRAIN).await;
-    };
-    tokio::select! {
-        () = server => {}
-        () = deadline => {}
-    }
+pub async fn serve(sandbox: Sandbox, listener: TcpListener, shutdown: Shutdown) {
+    let routes = sandbox.control_routes().or(sandbox.node_routes());
+    let routes = routes.unify().boxed();
+    server::serve(listener, routes, shutdown, DRAIN).await;
 }
