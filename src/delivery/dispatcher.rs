@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use super::callback_url::{CallbackPolicy, CallbackUrl};
 use super::outcome::{AttemptOutcome, Verdict};
@@ -21,7 +21,7 @@ use crate::domain::ids::{EndpointId, PaymentId, UnixMs};
 use crate::domain::retry::{Jitter, NextAttempt, next_attempt};
 use crate::ledger_task::{Entropy, Ledger};
 use crate::shutdown::{self, Shutdown};
-use crate::store::{CommitError, DeliveryUpdate, EventRow, Store, describe};
+use crate::store::{CommitError, DeliveryUpdate, DueKey, EventRow, Store, describe};
 
 /// Attempts under way at once, over all endpoints.
 const MAX_IN_FLIGHT: usize = 500;
@@ -29,8 +29,11 @@ const MAX_IN_FLIGHT: usize = 500;
 const MAX_PER_ENDPOINT: usize = 8;
 /// Due rows looked at in one go.
 const SCAN_ROWS: usize = 4 * MAX_IN_FLIGHT;
+/// Such pieces looked at before the next pause.
+const MAX_PIECES: usize = 100;
 /// The outbox is looked at this often even if nobody calls.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+const RESCAN_PAUSE: Duration = Duration::from_millis(50);
 /// After the store or a record failed.
 const ERROR_PAUSE: Duration = Duration::from_secs(1);
 
@@ -91,9 +94,10 @@ pub async fn run(parts: Parts, mut shutdown: Shutdown, drain: Duration) {
     let mut in_flight = InFlight::default();
     let mut tasks: JoinSet<Lane> = JoinSet::new();
     loop {
-        let wait = start_due(&parts, &mut in_flight, &mut tasks).await;
+        let scan = start_due(&parts, &mut in_flight, &mut tasks).await;
+        tokio::time::sleep(scan.pause()).await;
         tokio::select! {
-            () = tokio::time::sleep(wait) => {}
+            () = tokio::time::sleep(scan.wait) => {}
             () = parts.due.notified() => {}
             Some(done) = tasks.join_next() => finish(&mut in_flight, done),
             () = shutdown::requested(&mut shutdown) => break,
@@ -108,6 +112,30 @@ pub async fn run(parts: Parts, mut shutdown: Shutdown, drain: Duration) {
     }
 }
 
+/// What a look at the outbox found.
+struct Scan {
+    /// How long to sleep when nothing else happens.
+    wait: Duration,
+    /// Due, but without room at their endpoint.
+    left_waiting: usize,
+}
+
+impl Scan {
+    const FAILED: Self = Self {
+        wait: ERROR_PAUSE,
+        left_waiting: 0,
+    };
+
+    /// Much that must wait is not looked through again at every commit.
+    fn pause(&self) -> Duration {
+        if self.left_waiting > MAX_IN_FLIGHT {
+            RESCAN_PAUSE
+        } else {
+            Duration::ZERO
+        }
+    }
+}
+
 fn finish(in_flight: &mut InFlight, done: Result<Lane, tokio::task::JoinError>) {
     match done {
         Ok(lane) => in_flight.leave(&lane),
@@ -115,41 +143,69 @@ fn finish(in_flight: &mut InFlight, done: Result<Lane, tokio::task::JoinError>) 
     }
 }
 
-/// Starts what is due and has room; says how long to sleep when nothing else happens.
+/// Starts what is due and has room.
 async fn start_due(
     parts: &Arc<Parts>,
     in_flight: &mut InFlight,
     tasks: &mut JoinSet<Lane>,
-) -> Duration {
+) -> Scan {
     let now = parts.clock.now();
-    let due = match parts.store.due_deliveries(now, SCAN_ROWS).await {
-        Ok(due) => due,
-        Err(error) => {
-            tracing::error!(error = %describe(&error), "the outbox could not be read");
-            return ERROR_PAUSE;
+    let (mut after, mut left_waiting) = (None, 0);
+    // A piece full of what must wait for its own endpoint hides nothing behind it.
+    for _ in 0..MAX_PIECES {
+        let due = match parts.store.due_deliveries(now, after, SCAN_ROWS).await {
+            Ok(due) => due,
+            Err(error) => {
+                tracing::error!(error = %describe(&error), "the outbox could not be read");
+                return Scan::FAILED;
+            }
+        };
+        after = due.last().and_then(|(delivery, _)| due_key(delivery));
+        let is_last = due.len() < SCAN_ROWS;
+        for (delivery, event) in due {
+            let started = start_one(parts, in_flight, tasks, delivery, event);
+            left_waiting += usize::from(started.is_none());
         }
-    };
-    for (delivery, event) in due {
-        if tasks.len() >= MAX_IN_FLIGHT {
+        if is_last || tasks.len() >= MAX_IN_FLIGHT {
             break;
         }
-        let lane = lane_of(parts, &delivery);
-        if in_flight.has_room(&lane) {
-            in_flight.enter(&lane);
-            let parts = Arc::clone(parts);
-            tasks.spawn(async move {
-                attempt(&parts, delivery, event).await;
-                lane
-            });
-        }
     }
-    match parts.store.next_due(now).await {
-        Ok(Some(at)) => {
-            Duration::from_millis(at.0.saturating_sub(parts.clock.now().0)).min(LONGEST_SLEEP)
-        }
+    let wait = match parts.store.next_due(now).await {
+        Ok(Some(at)) => Duration::from_millis(at.0.saturating_sub(parts.clock.now().0)),
         Ok(None) => LONGEST_SLEEP,
         Err(_) => ERROR_PAUSE,
+    };
+    Scan {
+        wait: wait.min(LONGEST_SLEEP),
+        left_waiting,
     }
+}
+
+fn due_key(delivery: &Delivery) -> Option<DueKey> {
+    match delivery.state {
+        DeliveryState::Due(at) => Some((at, delivery.id)),
+        DeliveryState::Delivered(_) | DeliveryState::Exhausted(_) => None,
+    }
+}
+
+/// Starts an attempt where its target and its lane have room.
+fn start_one(
+    parts: &Arc<Parts>,
+    in_flight: &mut InFlight,
+    tasks: &mut JoinSet<Lane>,
+    delivery: Delivery,
+    event: EventRow,
+) -> Option<AbortHandle> {
+    let lane = lane_of(parts, &delivery);
+    if tasks.len() >= MAX_IN_FLIGHT || !in_flight.has_room(&lane) {
+        return None;
+    }
+    in_flight.enter(&lane);
+    let parts = Arc::clone(parts);
+    Some(tasks.spawn(async move {
+        attempt(&parts, delivery, event).await;
+        lane
+    }))
 }
 
 fn lane_of(parts: &Parts, delivery: &Delivery) -> Lane {

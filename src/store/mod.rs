@@ -185,6 +185,9 @@ pub struct StoreIdentity {
     pub webhook_secret: [u8; 32],
 }
 
+/// A due delivery's place in the outbox: when it fell due, and which it is.
+pub type DueKey = (UnixMs, DeliveryId);
+
 /// A payment that takes notice of transfers, as the index needs it.
 #[derive(Debug, Clone, Copy)]
 pub struct WatchedPayment {
@@ -228,10 +231,11 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Page<Delivery, DeliveryId>, StoreError>;
     async fn attempts(&self, id: DeliveryId) -> Result<Vec<Attempt>, StoreError>;
-    /// Deliveries due at `now` or before, soonest first, with their events.
+    /// Deliveries due at `now` or before, soonest first, with their events; `after` is the last of the piece before.
     async fn due_deliveries(
         &self,
         now: UnixMs,
+        after: Option<DueKey>,
         limit: usize,
     ) -> Result<Vec<(Delivery, EventRow)>, StoreError>;
     /// When the soonest delivery that is not yet due becomes so.

@@ -8,7 +8,7 @@ use super::rows::Stored;
 use super::tables::{self, Bytes, Definition};
 use super::view::{cursor_of, database, get, keys};
 use super::{
-    DeliveryFilter, EventRow, EventScope, Page, PaymentFilter, StoreError, WatchedPayment,
+    DeliveryFilter, DueKey, EventRow, EventScope, Page, PaymentFilter, StoreError, WatchedPayment,
 };
 use crate::domain::address::Address;
 use crate::domain::chain::BlockHeader;
@@ -167,6 +167,7 @@ impl Snapshot {
     pub fn due_deliveries(
         &self,
         now: UnixMs,
+        after: Option<DueKey>,
         limit: usize,
     ) -> Result<Vec<(Delivery, EventRow)>, StoreError> {
         let (due, deliveries, events) = (
@@ -176,7 +177,9 @@ impl Snapshot {
         );
         let end = now.plus_ms(1).0.to_be_bytes();
         let mut found = Vec::new();
-        for key in keys(&due, &[], &end, limit)? {
+        // The least key behind the last one.
+        let start = after.map(|(at, id)| [&tables::due(at, id)[..], &[0]].concat());
+        for key in keys(&due, start.as_deref().unwrap_or_default(), &end, limit)? {
             let delivery_key = key.get(8..).unwrap_or_default();
             let Some(delivery) = get::<Delivery>(&deliveries, delivery_key)? else {
                 continue;

@@ -15,8 +15,8 @@ use super::rows::{State, Stored};
 use super::view::{database, get};
 use super::writer::{self, Job, Publish};
 use super::{
-    CommitError, Counters, DeliveryFilter, EventRow, EventScope, Observer, Page, PaymentFilter,
-    Plan, Store, StoreError, StoreIdentity, WatchedPayment, Write, tables,
+    CommitError, Counters, DeliveryFilter, DueKey, EventRow, EventScope, Observer, Page,
+    PaymentFilter, Plan, Store, StoreError, StoreIdentity, WatchedPayment, Write, tables,
 };
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::Cursor;
@@ -297,9 +297,11 @@ impl Store for RedbStore {
     async fn due_deliveries(
         &self,
         now: UnixMs,
+        after: Option<DueKey>,
         limit: usize,
     ) -> Result<Vec<(Delivery, EventRow)>, StoreError> {
-        self.query(move |s| s.due_deliveries(now, limit)).await
+        self.query(move |s| s.due_deliveries(now, after, limit))
+            .await
     }
 
     async fn next_due(&self, after: UnixMs) -> Result<Option<UnixMs>, StoreError> {

@@ -177,8 +177,13 @@ impl Answer {
     }
 }
 
+thread_local! {
+    /// One for each test: connections belong to the test's own runtime.
+    static CLIENT: reqwest::Client = paybell::source::http::http_client().expect("a client");
+}
+
 pub fn client() -> reqwest::Client {
-    paybell::source::http::http_client().expect("a client")
+    CLIENT.with(Clone::clone)
 }
 
 pub async fn send(request: reqwest::RequestBuilder) -> Answer {

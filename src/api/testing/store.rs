@@ -12,8 +12,8 @@ use crate::domain::delivery::{Attempt, Delivery};
 use crate::domain::ids::{ChainId, DeliveryId, Height, PaymentId, Sequence, TransferKey, UnixMs};
 use crate::domain::payment::{ChainPoint, Payment, TransferRecord};
 use crate::store::{
-    CommitError, Counters, DeliveryFilter, EventRow, EventScope, OpenPayments, Page as ListPage,
-    PaymentFilter, Plan, Store, StoreError, StoreIdentity, WatchedPayment, Write,
+    CommitError, Counters, DeliveryFilter, DueKey, EventRow, EventScope, OpenPayments,
+    Page as ListPage, PaymentFilter, Plan, Store, StoreError, StoreIdentity, WatchedPayment, Write,
 };
 
 #[derive(Default)]
@@ -198,6 +198,7 @@ impl Store for MemoryStore {
     async fn due_deliveries(
         &self,
         _: UnixMs,
+        _: Option<DueKey>,
         _: usize,
     ) -> Result<Vec<(Delivery, EventRow)>, StoreError> {
         Ok(Vec::new())

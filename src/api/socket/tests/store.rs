@@ -15,8 +15,8 @@ use crate::domain::ids::{ChainId, DeliveryId, Height, PaymentId, Sequence, UnixM
 use crate::domain::payment::{AmountMode, Finality, MatchRule, Payment, Status};
 use crate::hub::tests::row;
 use crate::store::{
-    CommitError, Counters, DeliveryFilter, EventRow, EventScope, OpenPayments, Page, PaymentFilter,
-    Plan, Store, StoreError, StoreIdentity, WatchedPayment, Write,
+    CommitError, Counters, DeliveryFilter, DueKey, EventRow, EventScope, OpenPayments, Page,
+    PaymentFilter, Plan, Store, StoreError, StoreIdentity, WatchedPayment, Write,
 };
 
 pub(super) const EPOCH: &str = "e1";
@@ -172,6 +172,7 @@ impl Store for MemoryStore {
     async fn due_deliveries(
         &self,
         _: UnixMs,
+        _: Option<DueKey>,
         _: usize,
     ) -> Result<Vec<(Delivery, EventRow)>, StoreError> {
         unused()
