@@ -40,6 +40,7 @@ mod state;
 mod trigger;
 mod tx;
 mod v1;
+mod v1_query;
 mod view;
 mod vm;
 mod wallet;

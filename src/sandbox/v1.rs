@@ -10,20 +10,14 @@ use serde_json::{Map, Value, json};
 
 use super::answer::Answer;
 use super::contracts::{APPROVAL_TOPIC, TRANSFER_TOPIC, Word, word_address, word_number};
-use super::params::decode_hex;
 use super::rows::{Order, Position, Row, newest_first, oldest_first};
+use super::v1_query::{
+    BadRequest, Confirmation, Filter, MAX_LIMIT, is_true, number, read_address, read_filter,
+    read_query,
+};
 use super::view::View;
 use crate::domain::address::Address;
 use crate::domain::ids::TxId;
-
-/// Rows on a page, unless asked for otherwise, and at most.
-const DEFAULT_LIMIT: usize = 20;
-const MAX_LIMIT: usize = 200;
-/// `min_timestamp` is floored to this, in milliseconds.
-const TIME_GRAIN_MS: u64 = 1_000;
-
-/// A question that TronGrid refuses.
-struct BadRequest(String);
 
 /// One `/v1` request.
 pub struct Question<'a> {
@@ -33,22 +27,6 @@ pub struct Question<'a> {
     /// Where the client reached us, for links to the next page.
     pub host: &'a str,
     pub now_ms: u64,
-}
-
-/// What rows are wanted, and how many.
-struct Filter {
-    order: Order,
-    limit: usize,
-    after: Option<Position>,
-    confirmed: Option<Confirmation>,
-    min_time: u64,
-    max_time: u64,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Confirmation {
-    OnlyConfirmed,
-    OnlyUnconfirmed,
 }
 
 /// A page of rows, and where the next one starts.
@@ -104,104 +82,6 @@ fn envelope(question: &Question<'_>, page: Page) -> Value {
         meta.insert("links".to_owned(), json!({"next": link}));
     }
     json!({"data": page.data, "success": true, "meta": meta})
-}
-
-/// Names come in snake_case or camelCase.
-fn read_query(query: &str) -> HashMap<String, String> {
-    url::form_urlencoded::parse(query.as_bytes())
-        .map(|(name, value)| (snake_case(&name), value.into_owned()))
-        .collect()
-}
-
-fn snake_case(name: &str) -> String {
-    name.chars().fold(String::new(), |mut text, c| {
-        if c.is_ascii_uppercase() {
-            text.push('_');
-        }
-        text.push(c.to_ascii_lowercase());
-        text
-    })
-}
-
-fn is_true(query: &HashMap<String, String>, name: &str) -> bool {
-    query.get(name).is_some_and(|text| text == "true")
-}
-
-fn number(query: &HashMap<String, String>, name: &str) -> Result<Option<u64>, BadRequest> {
-    let Some(text) = query.get(name).filter(|text| !text.is_empty()) else {
-        return Ok(None);
-    };
-    let refusal = || {
-        BadRequest(format!(
-            "Invalid {name} provided: a whole number is required."
-        ))
-    };
-    text.parse().map(Some).map_err(|_| refusal())
-}
-
-fn read_filter(query: &HashMap<String, String>, times: [&str; 2]) -> Result<Filter, BadRequest> {
-    let confirmed = match (
-        is_true(query, "only_confirmed"),
-        is_true(query, "only_unconfirmed"),
-    ) {
-        (true, true) => {
-            return Err(BadRequest(
-                "only_confirmed and only_unconfirmed cannot both be true.".to_owned(),
-            ));
-        }
-        (true, false) => Some(Confirmation::OnlyConfirmed),
-        (false, true) => Some(Confirmation::OnlyUnconfirmed),
-        (false, false) => None,
-    };
-    let order = match query.get("order_by").map(String::as_str) {
-        None | Some("" | "block_timestamp,desc") => Order::NewestFirst,
-        Some("block_timestamp,asc") => Order::OldestFirst,
-        Some(_) => {
-            return Err(BadRequest(
-                "Invalid order_by provided: block_timestamp,asc or block_timestamp,desc."
-                    .to_owned(),
-            ));
-        }
-    };
-    let limit = number(query, "limit")?.map_or(DEFAULT_LIMIT, |limit| {
-        usize::try_from(limit).unwrap_or(usize::MAX)
-    });
-    if limit == 0 {
-        return Err(BadRequest(
-            "Invalid limit provided: it must be at least 1.".to_owned(),
-        ));
-    }
-    let after = match query.get("fingerprint").filter(|text| !text.is_empty()) {
-        None => None,
-        Some(text) => Some(
-            Position::from_fingerprint(text)
-                .ok_or_else(|| BadRequest("Invalid fingerprint provided.".to_owned()))?,
-        ),
-    };
-    let min_time = number(query, times[0])?.unwrap_or(0);
-    Ok(Filter {
-        order,
-        limit: limit.min(MAX_LIMIT),
-        after,
-        confirmed,
-        min_time: min_time - min_time % TIME_GRAIN_MS,
-        max_time: number(query, times[1])?.unwrap_or(u64::MAX),
-    })
-}
-
-/// Base58, `41...` or `0x...`.
-fn read_address(text: &str) -> Option<Address> {
-    if let Ok(address) = Address::from_tron(text) {
-        return Some(address);
-    }
-    let bytes = decode_hex(text)?;
-    match *bytes.as_slice() {
-        [0x41, ref rest @ ..] if rest.len() == 20 => {
-            Some(Address::from_bytes(rest.try_into().ok()?))
-        }
-        ref bare if bare.len() == 20 => Some(Address::from_bytes(bare.try_into().ok()?)),
-        _ => None,
-    }
 }
 
 /// Collects one page of the rows that pass both the filter and `wanted`.
