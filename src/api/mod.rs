@@ -14,6 +14,7 @@ mod form;
 mod health;
 #[cfg(test)]
 mod health_tests;
+pub mod host;
 mod mistake;
 mod origin;
 pub mod pages;

@@ -16,6 +16,7 @@ use warp::reply::Response;
 use super::build::{self, Setting};
 use super::pages::PAGES;
 use super::print_line;
+use crate::api::host::{self, Hosts};
 use crate::api::pages::Pages;
 use crate::api::socket::access::OpenAccess;
 use crate::api::socket::{self, Origins, SocketContext, SocketLimits};
@@ -24,7 +25,7 @@ use crate::api::wire::{self, PaymentObject, WireEncoder};
 use crate::api::{self, ApiContext, ApiSettings, CallbackCheck, RunMode};
 use crate::chains::Chains;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{ClassicWebhooks, Config};
+use crate::config::{ClassicWebhooks, Config, KeylessAccess, PublicUrl, WebOrigin};
 use crate::delivery::callback_url::CallbackUrl;
 use crate::delivery::dispatcher;
 use crate::delivery::guard::{GuardedResolver, SystemLookup};
@@ -185,15 +186,23 @@ impl Hub {
         let sockets = Arc::new(AtomicU64::new(0));
         let live = socket::route(self.socket_context(Arc::clone(&sockets), stopped.clone()));
         let http = api::routes(Arc::new(self.api_context(listener, sockets)?));
-        Ok(match &self.sandbox {
-            Some(sandbox) => live
-                .or(sandbox.control_routes())
-                .unify()
-                .or(http)
-                .unify()
-                .boxed(),
+        let served = match &self.sandbox {
+            Some(sandbox) => {
+                let controls = live.or(sandbox.control_routes()).unify();
+                controls.or(http).unify().boxed()
+            }
             None => live.or(http).unify().boxed(),
+        };
+        Ok(match self.config.keyless {
+            KeylessAccess::LoopbackOnly => host::guard(self.hosts()).or(served).unify().boxed(),
+            KeylessAccess::AnyAddress => served,
         })
+    }
+
+    fn hosts(&self) -> Hosts {
+        let public_url = self.config.public_url.iter().map(PublicUrl::as_str);
+        let origins = self.config.allowed_origins.iter().map(WebOrigin::as_str);
+        Hosts::of_urls(public_url.chain(origins))
     }
 
     fn api_context(

@@ -64,23 +64,25 @@ pub fn control_routes(sandbox: &Sandbox) -> BoxedFilter<(Response,)> {
 
 fn requests(limit: usize) -> BoxedFilter<(Request,)> {
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+    // `path::full` panics on a target without a path (`CONNECT host:1`), which `path::end` takes for the root.
+    let root = warp::path::end().map(|| "/".to_owned());
+    let path = root
+        .or(warp::path::full().map(|path: FullPath| path.as_str().to_owned()))
+        .unify();
     warp::method()
-        .and(warp::path::full())
+        .and(path)
         .and(query)
         .and(warp::header::headers_cloned())
         .and(warp::body::stream())
-        .then(
-            move |method, path: FullPath, query, headers, body| async move {
-                let path = path.as_str().to_owned();
-                Request {
-                    method,
-                    path,
-                    query,
-                    headers,
-                    body: collect(body, limit).await,
-                }
-            },
-        )
+        .then(move |method, path, query, headers, body| async move {
+            Request {
+                method,
+                path,
+                query,
+                headers,
+                body: collect(body, limit).await,
+            }
+        })
         .boxed()
 }
 
