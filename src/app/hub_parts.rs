@@ -40,7 +40,7 @@ use crate::janitor;
 use crate::ledger_task::{Announcer, Entropy, Ledger};
 use crate::sandbox::Sandbox;
 use crate::server;
-use crate::shutdown::Shutdown;
+use crate::shutdown::{self, Shutdown};
 use crate::store::redb::RedbStore;
 use crate::store::{Store, Write};
 
@@ -152,11 +152,11 @@ impl Hub {
         ));
         let announcing = tokio::spawn(announce(self.commits, self.live));
         drop(self.announcer);
-        server::serve(listener, routes, stopped, drain).await;
-        let rest = async { while tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(drain, rest).await.is_err() {
-            tracing::warn!("not everything ended within the drain time");
-        }
+        // Both from the same moment on, so that the end takes the drain time once.
+        tokio::join!(
+            server::serve(listener, routes, stopped.clone(), drain),
+            ended(&mut tasks, stopped, drain),
+        );
         tasks.shutdown().await;
         tokio::task::spawn_blocking(move || store.close())
             .await
@@ -303,6 +303,15 @@ impl Hub {
         };
         tasks.spawn(dispatcher::run(parts, stopped.clone(), self.config.drain));
         Ok(())
+    }
+}
+
+/// Waits until the end is asked for, and then at most `drain` for the tasks to come to theirs.
+async fn ended(tasks: &mut JoinSet<()>, mut stopped: Shutdown, drain: Duration) {
+    shutdown::requested(&mut stopped).await;
+    let rest = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(drain, rest).await.is_err() {
+        tracing::warn!("not everything ended within the drain time");
     }
 }
 
