@@ -85,7 +85,7 @@ async fn run_sandbox(chain: Sandbox, listener: TcpListener, stopped: Shutdown) {
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address)
         .await
-        .with_context(|| format!("cannot listen on {address}; is something else using it? Choose another with --listen or PAYBELL_LISTEN"))
+        .with_context(|| format!("cannot listen on {address}; is something else using it? Choose another address: --listen, or for serve 'listen' in the configuration or PAYBELL_LISTEN"))
 }
 
 fn base_url(listener: &TcpListener) -> anyhow::Result<String> {
