@@ -187,6 +187,7 @@ const titleMark = (status) => ({ pending: "Waiting for", confirming: "Confirming
 function sentence(event) {
   const got = event.received_amount ?? event.received_amount_usdt;
   const amount = got === null || got === undefined ? "a transfer" : `${got} USDT`;
+  const sent = event.transfer ? `${event.transfer.amount} USDT` : "a transfer";
   return {
     "payment.created": "the hub is watching",
     "payment.detected": `${amount} seen in a block`,
@@ -194,10 +195,10 @@ function sentence(event) {
     "payment.reverted": "its block was replaced; waiting again",
     "payment.underpaid": `${amount} is less than asked`,
     "payment.overpaid": `${amount} is more than asked`,
-    "payment.mismatched": "another amount than the one asked for",
-    "payment.late": "a transfer after the deadline",
+    "payment.mismatched": `${sent} is not the amount asked for`,
+    "payment.late": `${sent} after the deadline`,
     "payment.expired": "not paid in time",
     "payment.cancelled": "cancelled by the merchant",
-    "transfer.unmatched": "a transfer that fits no payment",
+    "transfer.unmatched": `${sent} that settles nothing`,
   }[event.type] ?? "";
 }

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::hub_parts::Hub;
-use super::{base_url, bind, build, new_sandbox, print_line, run_sandbox, wait_for_signal};
+use super::{base_url, bind, build, new_sandbox, print_line, run_sandbox, run_until_signal};
 use crate::cli::{DEFAULT_DEMO_BLOCK_MS, DemoArgs};
 use crate::config::{ChainConfig, Config, EndpointConfig, EndpointUrl, KeysConfigured};
 
@@ -47,9 +47,7 @@ pub async fn run(args: DemoArgs, base: Config) -> anyhow::Result<()> {
     println!(
         "Open the hub's address in a browser: create a payment, pay it in the sandbox, watch it arrive. Ctrl-C ends it."
     );
-    let ended = tokio::spawn(hub.run(listener, stopped));
-    wait_for_signal(&stop).await?;
-    ended.await.context("the hub's task failed")??;
+    run_until_signal(hub.run(listener, stopped), &stop).await?;
     sandbox.await.context("the sandbox's task failed")
 }
 

@@ -41,7 +41,7 @@ use crate::janitor;
 use crate::ledger_task::{Announcer, Entropy, Ledger};
 use crate::sandbox::Sandbox;
 use crate::server;
-use crate::shutdown::Shutdown;
+use crate::shutdown::{self, Shutdown};
 use crate::store::redb::RedbStore;
 use crate::store::{Store, Write};
 
@@ -165,17 +165,18 @@ impl Hub {
         ));
         let announcing = tokio::spawn(announce(self.commits, self.live));
         drop(self.announcer);
-        server::serve(listener, routes, stopped, drain).await;
-        let rest = async { while tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(drain, rest).await.is_err() {
-            tracing::warn!("not everything ended within the drain time");
-        }
+        let serving = async {
+            server::serve(listener, routes, stopped.clone(), drain).await;
+            Ok(())
+        };
+        // Both from the same moment on, so that the end takes the drain time once.
+        let outcome = tokio::try_join!(serving, ended(&mut tasks, stopped.clone(), drain));
         tasks.shutdown().await;
         tokio::task::spawn_blocking(move || store.close())
             .await
             .context("the store could not be closed")?;
         announcing.abort();
-        Ok(())
+        outcome.map(|_| ())
     }
 
     fn routes(
@@ -327,6 +328,29 @@ impl Hub {
     }
 }
 
+/// Waits until the end is asked for, and then at most `drain` for the tasks to come to theirs.
+///
+/// # Errors
+/// A task ended by itself. Better no hub than one that follows no chain or sends no webhook.
+async fn ended(
+    tasks: &mut JoinSet<()>,
+    mut stopped: Shutdown,
+    drain: Duration,
+) -> anyhow::Result<()> {
+    tokio::select! {
+        () = shutdown::requested(&mut stopped) => {}
+        Some(early) = tasks.join_next() => if !*stopped.borrow() {
+            early.context("a part of the hub failed")?;
+            anyhow::bail!("a part of the hub ended by itself");
+        }
+    }
+    let rest = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(drain, rest).await.is_err() {
+        tracing::warn!("not everything ended within the drain time");
+    }
+    Ok(())
+}
+
 /// Passes the follower's progress to the sockets.
 struct Progress(Arc<hub::Hub>);
 
@@ -353,5 +377,27 @@ impl CallbackCheck for GuardedCallbacks {
                 .trim_start_matches("callback_url: ")
                 .to_owned()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::watch;
+
+    /// Found in review: a part that panicked was noticed at shutdown only, and the hub went on without it.
+    #[tokio::test]
+    async fn a_part_that_dies_ends_the_hub() {
+        let (stop, stopped) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(std::future::pending());
+        tasks.spawn(async { panic!("on purpose") });
+        assert!(
+            ended(&mut tasks, stopped.clone(), Duration::ZERO)
+                .await
+                .is_err()
+        );
+        stop.send_replace(true);
+        assert!(ended(&mut tasks, stopped, Duration::ZERO).await.is_ok());
     }
 }

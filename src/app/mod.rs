@@ -30,9 +30,23 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let hub = hub_parts::Hub::build(&config, build::Setting::Real, None).await?;
     print_line("hub", &base_url(&listener)?);
     hub.tell_new_secret();
-    let ended = tokio::spawn(hub.run(listener, stopped));
-    wait_for_signal(&stop).await?;
-    ended.await.context("the hub's task failed")?
+    run_until_signal(hub.run(listener, stopped), &stop).await
+}
+
+/// Runs the hub until a signal has ended it; returns at once when it ends by itself, because it could not start.
+async fn run_until_signal(
+    hub: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    stop: &watch::Sender<bool>,
+) -> anyhow::Result<()> {
+    let mut hub = tokio::spawn(hub);
+    let ended = tokio::select! {
+        ended = &mut hub => ended,
+        signal = wait_for_signal(stop) => {
+            signal?;
+            hub.await
+        }
+    };
+    ended.context("the hub's task failed")?
 }
 
 /// Runs the sandbox chain alone until a signal ends it.
@@ -71,7 +85,7 @@ async fn run_sandbox(chain: Sandbox, listener: TcpListener, stopped: Shutdown) {
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address)
         .await
-        .with_context(|| format!("cannot listen on {address}; is something else using it? Choose another with --listen or PAYBELL_LISTEN"))
+        .with_context(|| format!("cannot listen on {address}; is something else using it? Choose another address: --listen, or for serve 'listen' in the configuration or PAYBELL_LISTEN"))
 }
 
 fn base_url(listener: &TcpListener) -> anyhow::Result<String> {
@@ -103,4 +117,17 @@ async fn wait_for_signal(stop: &watch::Sender<bool>) -> anyhow::Result<()> {
         std::process::exit(1);
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Found by reading: a hub that could not start left its program running, without a word, until someone stopped it.
+    #[tokio::test]
+    async fn a_hub_that_cannot_start_ends_the_program() {
+        let (stop, _stopped) = watch::channel(false);
+        let ended = run_until_signal(async { anyhow::bail!("no") }, &stop).await;
+        assert_eq!(ended.expect_err("it failed").to_string(), "no");
+    }
 }

@@ -202,8 +202,11 @@ fn start_one(
     }
     in_flight.enter(&lane);
     let parts = Arc::clone(parts);
+    let attempted = tokio::spawn(async move { attempt(&parts, delivery, event).await });
     Some(tasks.spawn(async move {
-        attempt(&parts, delivery, event).await;
+        if let Err(error) = attempted.await {
+            tracing::error!(%error, "a webhook attempt ended without a record");
+        }
         lane
     }))
 }

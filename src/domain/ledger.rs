@@ -16,7 +16,7 @@ use super::ids::{BlockHash, ChainId, Height, PaymentId, TransferKey, UnixMs, Wat
 use super::matcher::{self, Verdict};
 use super::payment::{
     AmountMode, ChainPoint, Credit, CreditState, MatchRule, Payment, Status, TransferRecord,
-    TransferState, UnmatchedReason,
+    TransferState, UnmatchedReason, depth,
 };
 
 /// Timers and confirmations handled in one commit at most; the rest follows in the next.
@@ -684,10 +684,15 @@ impl<'a> Draft<'a> {
         let Some((_, payment)) = self.payments.get(&id) else {
             return;
         };
+        // Of the transaction that the event names, which need not be one of the payment's credits.
+        let confirmations = transfer.map_or_else(
+            || payment.confirmations_at(tip),
+            |named| depth(named.height, tip),
+        );
         self.events.push(Event {
             kind,
             at: self.now,
-            confirmations: payment.confirmations_at(tip),
+            confirmations,
             payment: Some(payment.clone()),
             transfer,
             after_completion,

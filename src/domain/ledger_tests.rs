@@ -486,3 +486,14 @@ fn no_jump_over_blocks_that_someone_waits_for() {
     let refused = fresh.decide(|view| ledger::jump(view, CHAIN, &to, Watching::Something));
     assert!(matches!(refused, Err(Refusal::JumpWhileWatching)));
 }
+
+/// Found in the demo: a late transfer was told with the confirmations of the one that had come in time.
+#[test]
+fn an_event_tells_the_confirmations_of_the_transfer_it_names() {
+    let mut state = with_payments([payment(1).with(|p| p.rule = MatchRule::Accumulate)]);
+    run_to(&mut state, 101, vec![transfer(1, 0, usdt(2))]);
+    let changes = run_to(&mut state, 400, vec![transfer(2, 0, usdt(3))]);
+    let last = changes.events.last().expect("an event");
+    assert_eq!(last.kind, EventKind::Late);
+    assert_eq!(last.confirmations, 1);
+}

@@ -33,7 +33,7 @@ const CATCH_UP_PARALLEL: usize = 8;
 /// Before the oldest open payment's creation, when the first cursor is looked for.
 const START_MARGIN_MS: u64 = 60_000;
 
-/// How often the node is asked for the block to start from before a younger one is tried.
+/// How often the node is asked for the block to start from before the oldest that it keeps must do.
 const START_TRIES: u32 = 2;
 
 /// Why a round ended early. The next one goes on from the stored cursor.
@@ -55,6 +55,8 @@ pub enum RoundError {
         "{node} is on a branch that leaves ours below the final block {final_height}; the cursor stays until the nodes agree"
     )]
     BelowFinal { node: String, final_height: Height },
+    #[error("{node} contradicts itself: the block above its block {height} does not follow it")]
+    Torn { node: String, height: Height },
 }
 
 /// Told of confirmations as blocks come in.
@@ -106,7 +108,8 @@ impl Follower {
         loop {
             watch_changed.mark_unchanged();
             let wait = self.round_and_wait(&shutdown).await;
-            let idle = self.is_idle();
+            // What the wait was chosen by: a payment created since must still be able to cut it short.
+            let idle = self.parts.chain.read(|s| s.idle);
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 // Only an idle follower has reason to look sooner.
@@ -253,19 +256,19 @@ impl Follower {
         let since = UnixMs(created_at.0.saturating_sub(START_MARGIN_MS));
         let age_ms = head.header.time.0.saturating_sub(since.0);
         // Slots can be missed but never doubled, so that many blocks back is old enough.
-        let mut blocks = age_ms.div_ceil(self.parts.chain.spec.slot_ms);
-        loop {
-            let height = Height(head.header.height.0.saturating_sub(blocks));
-            match self.header_at(source, height, head).await {
-                Ok(from) => return self.jump(&from.header, Watching::Something).await,
-                // The node keeps no such old blocks: the oldest that it does keep must do.
-                Err(RoundError::Gap { .. }) if self.failed_starts >= START_TRIES => blocks /= 4,
-                Err(error) => {
-                    self.failed_starts += u32::from(matches!(error, RoundError::Gap { .. }));
-                    return Err(error);
-                }
+        let blocks = age_ms.div_ceil(self.parts.chain.spec.slot_ms);
+        let height = Height(head.header.height.0.saturating_sub(blocks));
+        let from = match self.header_at(source, height, head).await {
+            Ok(from) => from,
+            Err(RoundError::Gap { .. }) if self.failed_starts >= START_TRIES => {
+                oldest_kept(source, height, head).await?
             }
-        }
+            Err(error) => {
+                self.failed_starts += u32::from(matches!(error, RoundError::Gap { .. }));
+                return Err(error);
+            }
+        };
+        self.jump(&from.header, Watching::Something).await
     }
 
     async fn jump(&mut self, to: &BlockHeader, watching: Watching) -> Result<(), RoundError> {
@@ -304,10 +307,10 @@ impl Follower {
         shutdown: &Shutdown,
     ) -> Result<(), RoundError> {
         while let Some(cursor) = self.cursor.filter(|c| c.tip.height < head.header.height) {
-            let reached = self.walk_branch(source, cursor, &head, shutdown).await?;
+            let reached = self.walk_branch(source, cursor, &head, shutdown).await;
             self.cursor = Some(reached.cursor);
             self.newest_transfer = reached.newest_transfer;
-            match reached.walked {
+            match reached.walked? {
                 Walked::ToHead | Walked::Interrupted => return Ok(()),
                 Walked::ToFork => self.follow_fork(source, &head).await?,
             }
@@ -322,35 +325,47 @@ impl Follower {
         from: Cursor,
         head: &FetchedHeader,
         shutdown: &Shutdown,
-    ) -> Result<Reached, RoundError> {
+    ) -> Reached {
         let heights = (from.tip.height.0 + 1..=head.header.height.0).map(Height);
         let fetches = heights.map(|height| async move {
             let header = self.header_at(source, height, head).await?;
-            let block = source.block(&header).await?;
-            Ok::<Block, RoundError>(block)
+            Ok(source.block(&header).await?)
         });
         let mut blocks = std::pin::pin!(futures::stream::iter(fetches).buffered(CATCH_UP_PARALLEL));
         let mut reached = Reached {
             cursor: from,
             newest_transfer: self.newest_transfer,
-            walked: Walked::ToHead,
+            walked: Ok(Walked::ToHead),
         };
         while let Some(block) = blocks.next().await {
-            let block = block?;
-            if block.header.parent != reached.cursor.tip.hash {
-                reached.walked = Walked::ToFork;
-                break;
-            }
-            reached.cursor.tip = block.header;
-            if let Found::Transfers = self.take_in(block).await? {
-                reached.newest_transfer = reached.newest_transfer.max(reached.cursor.tip.height);
-            }
-            if *shutdown.borrow() {
-                reached.walked = Walked::Interrupted;
-                break;
-            }
+            let stop = match self.step(block, &mut reached).await {
+                Ok(None) if *shutdown.borrow() => Ok(Walked::Interrupted),
+                Ok(None) => continue,
+                Ok(Some(stop)) => Ok(stop),
+                Err(error) => Err(error),
+            };
+            reached.walked = stop;
+            break;
         }
-        Ok(reached)
+        reached
+    }
+
+    /// Takes in one fetched block; says when the walk must stop.
+    async fn step(
+        &self,
+        block: Result<Block, RoundError>,
+        reached: &mut Reached,
+    ) -> Result<Option<Walked>, RoundError> {
+        let block = block?;
+        if block.header.parent != reached.cursor.tip.hash {
+            return Ok(Some(Walked::ToFork));
+        }
+        let header = block.header;
+        if let Found::Transfers = self.take_in(block).await? {
+            reached.newest_transfer = reached.newest_transfer.max(header.height);
+        }
+        reached.cursor.tip = header;
+        Ok(None)
     }
 
     /// Has the ledger process a block; says whether it brought a transfer to a watched address.
@@ -406,6 +421,13 @@ impl Follower {
             let theirs = self.header_at(source, height, head).await?.header;
             let ours = self.parts.store.block(self.id(), height).await?;
             if ours.is_none_or(|ours| ours.hash == theirs.hash) {
+                if height == cursor.tip.height {
+                    // Nothing to take back: its answers are from two branches, and asking on would go in circles.
+                    return Err(RoundError::Torn {
+                        node: source.name().to_owned(),
+                        height,
+                    });
+                }
                 return self.take_back_to(cursor, theirs).await;
             }
             if height <= cursor.final_height || height.0 == 0 {
@@ -479,11 +501,29 @@ impl Follower {
     }
 }
 
+/// The oldest block above `missing` that a node keeps, where it keeps no block as old as that.
+async fn oldest_kept(
+    source: &dyn Source,
+    missing: Height,
+    head: &FetchedHeader,
+) -> Result<FetchedHeader, RoundError> {
+    let (mut missing, mut kept) = (missing, *head);
+    while kept.header.height > missing.next() {
+        let middle = Height(missing.0 + (kept.header.height.0 - missing.0) / 2);
+        match source.header(middle).await? {
+            Some(found) => kept = found,
+            None => missing = middle,
+        }
+    }
+    Ok(kept)
+}
+
 /// How far a walk came.
 struct Reached {
     cursor: Cursor,
+    /// Known also of a walk that failed: what it found before can still be forked away.
     newest_transfer: Height,
-    walked: Walked,
+    walked: Result<Walked, RoundError>,
 }
 
 enum Found {

@@ -1,6 +1,8 @@
 //! The sandbox on the wire: reads requests within limits, hands them to plain functions over the
 //! locked chain, and lets faults spoil what comes out.
 
+use std::time::Duration;
+
 use bytes::{Buf, Bytes, BytesMut};
 use futures::{Stream, StreamExt};
 use http::header::{ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, HOST};
@@ -25,6 +27,8 @@ use super::{Pace, Sandbox, World, control};
 const MAX_NODE_BODY: usize = 4 * 1024 * 1024;
 /// Largest body a control endpoint reads.
 const MAX_CONTROL_BODY: usize = 256 * 1024;
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One request, read whole.
 struct Request {
@@ -86,7 +90,18 @@ fn requests(limit: usize) -> BoxedFilter<(Request,)> {
         .boxed()
 }
 
+/// The whole body; `None` when it is too large, breaks off or comes too slowly.
 async fn collect<S, B>(body: S, limit: usize) -> Option<Bytes>
+where
+    S: Stream<Item = Result<B, warp::Error>>,
+    B: Buf,
+{
+    tokio::time::timeout(BODY_TIMEOUT, read_all(body, limit))
+        .await
+        .unwrap_or(None)
+}
+
+async fn read_all<S, B>(body: S, limit: usize) -> Option<Bytes>
 where
     S: Stream<Item = Result<B, warp::Error>>,
     B: Buf,
