@@ -2,10 +2,12 @@
 
 pub mod address;
 pub mod amount;
+mod amount_choice;
 pub mod chain;
 pub mod changes;
 pub mod claim;
 pub mod delivery;
+mod draft;
 pub mod event;
 pub mod ids;
 pub mod ledger;
