@@ -4,6 +4,8 @@
 //! the commit, on the latest state, so that no precondition can go stale between reading and writing.
 //! After each commit the observer is told, in commit order, before the caller is.
 
+mod apply;
+mod outbox;
 mod read;
 pub mod redb;
 mod rows;
