@@ -1,5 +1,6 @@
 //! The store's contract, tried on the built-in store: what is committed is read back whole, what is refused leaves no
 //! trace, numbers have no gaps, lists can be walked, and neither a kill nor a power cut loses what was answered.
+#![allow(clippy::unwrap_used)]
 
 #[path = "store_contract/audit.rs"]
 mod audit;

@@ -64,7 +64,11 @@ pub async fn whole(store: &dyn Store) {
             ..PaymentFilter::default()
         };
         let found = store.payments(by_order, None, 1).await.unwrap().items;
-        assert_eq!(found, [payment.clone()], "found by its order id");
+        assert_eq!(
+            found,
+            std::slice::from_ref(payment),
+            "found by its order id"
+        );
     }
     watched_is_what_payments_say(store, &payments).await;
     due_is_what_deliveries_say(store, &deliveries).await;

@@ -210,8 +210,10 @@ async fn a_new_event_is_not_due_before_the_lane_ahead_of_it() {
     audit::whole(&store).await;
 }
 
-/// A payer can send any number of small transfers to a payment's address, and each is an event to its callback. What
-/// one more event or one more attempt costs must not grow with those before it: the writer is everyone's.
+/// A payer can send any number of small transfers to a payment's address, and each is an event to its callback. Once,
+/// each further event read all the payment's events before it, and each delivery rewrote all that waited behind it: a
+/// hundred events took 37 ms on a new lane and 680 ms on one of a thousand. The writer is everyone's, so what one more
+/// costs must not grow.
 #[tokio::test]
 async fn a_long_lane_does_not_slow_the_writer() {
     let store = store::in_memory();
@@ -226,7 +228,7 @@ async fn a_long_lane_does_not_slow_the_writer() {
     .unwrap();
     create(&store, called_back(1)).await.unwrap();
     let mut took = Vec::new();
-    for height in 101..=110 {
+    for height in 101..=115 {
         let dust = (0..100).map(|n| transfer(height * 1000 + n, n as u32, units(1)));
         let dust = block(height, dust.collect());
         let started = std::time::Instant::now();
@@ -235,17 +237,16 @@ async fn a_long_lane_does_not_slow_the_writer() {
             .unwrap();
         took.push(started.elapsed());
     }
-    println!(
-        "100 more events on a lane: first {:?}, last {:?}",
-        took[0], took[9]
-    );
+    println!("100 more events on one lane: {took:?}");
+    let (early, late) = (took[..2].iter().max(), took[12..].iter().min());
+    assert!(late.unwrap() < &(*early.unwrap() * 4), "{took:?}");
     let head = delivery(&store, 1).await;
     let started = std::time::Instant::now();
     record(&store, &head, DeliveryState::Delivered(at(1)))
         .await
         .unwrap();
     println!(
-        "the head of a lane of 1001 delivered: {:?}",
+        "the head of a lane of 1501 delivered: {:?}",
         started.elapsed()
     );
     audit::whole(&store).await;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use fastrand::Rng;
 use futures::future::join_all;
 use paybell::store::redb::RedbStore;
-use paybell::store::{DeliveryFilter, EventRow, EventScope, Store, Write};
+use paybell::store::{DeliveryFilter, EventRow, EventScope, PaymentFilter, Store, Write};
 
 use crate::disk::Disk;
 use crate::domain::chain::BlockHeader;
@@ -89,6 +89,15 @@ impl Life<'_> {
         }
     }
 
+    /// False when one of them failed; the others were answered all the same.
+    fn take_all(
+        &mut self,
+        outcomes: Vec<Result<std::sync::Arc<Write>, paybell::store::CommitError>>,
+    ) -> bool {
+        let taken: Vec<_> = outcomes.into_iter().map(|one| self.take(one)).collect();
+        taken.iter().all(|taken| *taken)
+    }
+
     /// Several at once, so that they share a transaction.
     async fn create_some(&mut self) -> bool {
         let count = self.rng.u128(1..8);
@@ -97,9 +106,7 @@ impl Life<'_> {
         let news = (from..from + count).map(|n| called_back(n).asking(usdt(1 + n % 50)));
         let store = self.store;
         let outcomes = join_all(news.map(|new| create(store, new))).await;
-        outcomes
-            .into_iter()
-            .fold(true, |all, one| self.take(one) && all)
+        self.take_all(outcomes)
     }
 
     async fn extend(&mut self) -> bool {
@@ -150,13 +157,11 @@ impl Life<'_> {
         let store = self.store;
         let records = due.iter().map(|(d, _)| deliveries::record(store, d, state));
         let outcomes = join_all(records).await;
-        outcomes
-            .into_iter()
-            .fold(true, |all, one| self.take(one) && all)
+        self.take_all(outcomes)
     }
 }
 
-/// Works on the disk until it fails. Returns what the disk holds afterwards.
+/// Works on the disk until it fails.
 async fn live(rng: &mut Rng, answered: &mut Answered, disk: &Disk, next_payment: u128) {
     let Ok(store) = store::open_backend(disk.clone()) else {
         return;
@@ -173,6 +178,21 @@ async fn live(rng: &mut Rng, answered: &mut Answered, disk: &Disk, next_payment:
         }
     }
     store.close();
+}
+
+/// What a reopened store shows can be relied on from then on, as if it had been answered.
+async fn kept(store: &RedbStore) -> Answered {
+    let cursor = store.cursor(CHAIN).await.unwrap();
+    let payments = audit::payments(store, &PaymentFilter::default()).await;
+    let all = audit::deliveries(store, &DeliveryFilter::default()).await;
+    let delivered = all.iter().filter(|d| !d.state.is_due());
+    Answered {
+        events: audit::events(store, EventScope::All).await,
+        payments: payments.into_iter().map(|p| (p.id, p)).collect(),
+        delivered: delivered.map(|d| d.id).collect(),
+        tip: cursor.map(|c| c.tip),
+        final_height: cursor.map(|c| c.final_height).unwrap_or_default(),
+    }
 }
 
 /// Everything answered is there; what is more is whole.
@@ -262,7 +282,7 @@ async fn cut_and_reopen(seed: u64, operations: u64) {
         let store = store::open_backend(Disk::holding(bytes.clone(), u64::MAX))
             .unwrap_or_else(|e| panic!("life {life}: {}", paybell::store::describe(&e)));
         compare(&store, &answered).await;
-        answered.tip = store.cursor(CHAIN).await.unwrap().map(|c| c.tip);
+        answered = kept(&store).await;
     }
 }
 
