@@ -234,6 +234,7 @@ impl MemoryState {
             ChainChange::Rollback(header) => {
                 self.blocks
                     .retain(|(c, height), _| *c != chain || *height <= header.height);
+                self.blocks.insert((chain, header.height), header);
                 (header.height, final_height)
             }
             ChainChange::Jump(header) => {

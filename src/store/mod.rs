@@ -10,6 +10,7 @@ mod read;
 pub mod redb;
 mod rows;
 mod tables;
+mod unfinished;
 mod view;
 mod writer;
 
@@ -57,6 +58,10 @@ pub enum StoreError {
     Corrupt(String),
     #[error("the database failed")]
     Database(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error(
+        "a decision ended in a panic, which is a bug in this program; nothing of it was written"
+    )]
+    PlanPanicked,
     #[error("the store is shut down")]
     Closed,
 }

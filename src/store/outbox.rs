@@ -2,9 +2,11 @@
 //!
 //! Keeps each lane's order: a delivery is never due before one that its endpoint must hear first.
 
+use redb::ReadableTable;
+
 use super::apply::{Apply, mark, put, remove, remove_range};
 use super::tables;
-use super::view::{get, keys};
+use super::view::{database, get, keys};
 use super::{DeliveryUpdate, EventRow, NewEvent, Prune, StoreError};
 use crate::domain::delivery::{Delivery, DeliveryState};
 use crate::domain::ids::{DeliveryId, EndpointId, PaymentId, Sequence, UnixMs};
@@ -57,14 +59,36 @@ impl Apply<'_, '_> {
         // The stored row, not the caller's copy, says which due entry to remove.
         let before = get(&self.tables.deliveries, &tables::delivery(update.after.id))?;
         self.delivery(before.as_ref(), Some(&update.after))?;
-        // What waits behind this one in its lane moves with it.
-        let at = match update.after.state {
-            DeliveryState::Due(at)
-            | DeliveryState::Delivered(at)
-            | DeliveryState::Exhausted(at) => at,
+        self.move_followers(&update.after)
+    }
+
+    /// What waits behind a delivery in its lane moves with it: never before it, and at once when it is done with.
+    fn move_followers(&mut self, head: &Delivery) -> Result<(), StoreError> {
+        let Some(payment) = head.payment else {
+            return Ok(());
         };
-        for follower in self.lane(update.after.payment, update.after.id.endpoint)? {
-            if follower.id > update.after.id {
+        let (at, done) = match head.state {
+            DeliveryState::Due(at) => (at, false),
+            DeliveryState::Delivered(at) | DeliveryState::Exhausted(at) => (at, true),
+        };
+        // Times never fall along a lane. So if its end is due by now all of it is, and a long lane is not rewritten for
+        // each delivery that leaves it.
+        let last = self.last_in_lane(payment, head.id.endpoint)?;
+        if last.is_none_or(|last| done && last <= at) {
+            return Ok(());
+        }
+        let from = tables::lane(payment, head.id);
+        let to = tables::after_prefix(&tables::lane_prefix(payment, head.id.endpoint));
+        for key in keys(&self.tables.lanes, &from, &to, usize::MAX)? {
+            let id = tables::lane_sequence(&key).map(|sequence| DeliveryId {
+                sequence,
+                endpoint: head.id.endpoint,
+            });
+            let Some(id) = id.filter(|id| *id != head.id) else {
+                continue;
+            };
+            if let Some(follower) = get::<Delivery>(&self.tables.deliveries, &tables::delivery(id))?
+            {
                 let moved = Delivery {
                     state: DeliveryState::Due(at),
                     ..follower.clone()
@@ -75,31 +99,26 @@ impl Apply<'_, '_> {
         Ok(())
     }
 
-    /// The deliveries still owed to one endpoint for one payment, oldest first.
-    fn lane(
+    /// When the last delivery still owed to an endpoint for a payment is due; none of its lane is due later.
+    fn last_in_lane(
         &self,
-        payment: Option<PaymentId>,
+        payment: PaymentId,
         endpoint: EndpointId,
-    ) -> Result<Vec<Delivery>, StoreError> {
-        let Some(payment) = payment else {
-            return Ok(Vec::new());
+    ) -> Result<Option<UnixMs>, StoreError> {
+        let prefix = tables::lane_prefix(payment, endpoint);
+        let end = tables::after_prefix(&prefix);
+        let mut lane = self
+            .tables
+            .lanes
+            .range::<&[u8]>(&prefix[..]..&end[..])
+            .map_err(database)?;
+        let Some(entry) = lane.next_back() else {
+            return Ok(None);
         };
-        let prefix = tables::payment(payment);
-        let mut owed = Vec::new();
-        for key in keys(
-            &self.tables.payment_events,
-            &prefix,
-            &tables::after_prefix(&prefix),
-            usize::MAX,
-        )? {
-            let Some(sequence) = key.get(16..).and_then(tables::sequence_from) else {
-                continue;
-            };
-            let id = tables::delivery(DeliveryId { sequence, endpoint });
-            let delivery = get::<Delivery>(&self.tables.deliveries, &id)?;
-            owed.extend(delivery.filter(|d| d.state.is_due()));
-        }
-        Ok(owed)
+        let (_, time) = entry.map_err(database)?;
+        let time = time.value().try_into().map(u64::from_be_bytes);
+        let time = time.map_err(|_| StoreError::Corrupt("a lane".to_owned()))?;
+        Ok(Some(UnixMs(time)))
     }
 
     /// A new delivery is due at `at`, but never before one that its endpoint must hear first.
@@ -109,12 +128,11 @@ impl Apply<'_, '_> {
         endpoint: EndpointId,
         at: UnixMs,
     ) -> Result<UnixMs, StoreError> {
-        let ahead = self.lane(payment, endpoint)?;
-        let last = ahead.iter().filter_map(|d| match d.state {
-            DeliveryState::Due(at) => Some(at),
-            DeliveryState::Delivered(_) | DeliveryState::Exhausted(_) => None,
-        });
-        Ok(last.max().unwrap_or(at).max(at))
+        let Some(payment) = payment else {
+            return Ok(at);
+        };
+        let last = self.last_in_lane(payment, endpoint)?;
+        Ok(last.map_or(at, |last| last.max(at)))
     }
 
     fn delivery(
@@ -126,6 +144,9 @@ impl Apply<'_, '_> {
             self.count_delivery(before.state, Step::Leave);
             if let DeliveryState::Due(at) = before.state {
                 remove(&mut self.tables.due, &tables::due(at, before.id))?;
+                if let Some(payment) = before.payment {
+                    remove(&mut self.tables.lanes, &tables::lane(payment, before.id))?;
+                }
             }
         }
         match (before, after) {
@@ -133,6 +154,13 @@ impl Apply<'_, '_> {
                 self.count_delivery(after.state, Step::Enter);
                 if let DeliveryState::Due(at) = after.state {
                     mark(&mut self.tables.due, &tables::due(at, after.id))?;
+                    if let Some(payment) = after.payment {
+                        let key = tables::lane(payment, after.id);
+                        let lanes = &mut self.tables.lanes;
+                        lanes
+                            .insert(&key[..], &at.0.to_be_bytes()[..])
+                            .map_err(database)?;
+                    }
                 }
                 put(
                     &mut self.tables.deliveries,

@@ -2,12 +2,14 @@
 //!
 //! Refuses a file of a newer format, and one that another process has open.
 
+use std::fs::TryLockError;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
-use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend};
+use redb::backends::FileBackend;
+use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend};
 use tokio::sync::{mpsc, oneshot};
 
 use super::read::{OpenPayments, Snapshot};
@@ -17,6 +19,7 @@ use super::writer::{self, Job, Publish};
 use super::{
     CommitError, Counters, DeliveryFilter, DueKey, EventRow, EventScope, Observer, Page,
     PaymentFilter, Plan, Store, StoreError, StoreIdentity, WatchedPayment, Write, tables,
+    unfinished,
 };
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::Cursor;
@@ -107,7 +110,12 @@ impl RedbStore {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        if writer.is_some_and(|thread| thread.join().is_err()) {
+        // A plan may hold the last handle; the writer cannot wait for itself, and ends on its own.
+        let other = |thread: &JoinHandle<()>| thread.thread().id() != std::thread::current().id();
+        if writer
+            .filter(other)
+            .is_some_and(|thread| thread.join().is_err())
+        {
             tracing::error!("the store's writer had panicked");
         }
     }
@@ -132,6 +140,13 @@ impl RedbStore {
         tokio::task::spawn_blocking(move || query(&Snapshot::begin(&db)?))
             .await
             .map_err(|e| StoreError::Database(Box::new(e)))?
+    }
+}
+
+/// The writer holds the file; it must let go of it before anyone can hold it again.
+impl Drop for RedbStore {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
@@ -163,20 +178,52 @@ fn open_database(
     let mut builder = Database::builder();
     builder.set_cache_size(cache_bytes);
     let (opened, path) = match location {
-        Location::File(path) => (builder.create(path), path.display().to_string()),
-        Location::Backend(backend) => (
-            builder.create_with_backend(AnyBackend(backend)),
-            "in memory".to_owned(),
-        ),
+        Location::File(path) => (open_file(&builder, path), path.display().to_string()),
+        Location::Backend(backend) => (open_backend(&builder, backend), "in memory".to_owned()),
     };
     match opened {
         Ok(db) => Ok((db, path)),
-        Err(redb::DatabaseError::DatabaseAlreadyOpen) => Err(StoreError::InUse { path }),
+        Err(DatabaseError::DatabaseAlreadyOpen) => Err(StoreError::InUse { path }),
         Err(source) => Err(StoreError::Open {
             path,
             source: Box::new(source),
         }),
     }
+}
+
+fn open_file(builder: &Builder, path: &Path) -> Result<Database, DatabaseError> {
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    let file = options.open(path)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(DatabaseError::DatabaseAlreadyOpen),
+        Err(TryLockError::Error(error)) => return Err(error.into()),
+    }
+    let is_new = unfinished::empty_file(&file)?;
+    // redb takes its own locks; whoever comes between finds a file that is empty or whole.
+    file.unlock()?;
+    let db = builder.create_with_backend(FileBackend::new(file)?)?;
+    if is_new {
+        sync_folder(path)?;
+    }
+    Ok(db)
+}
+
+fn open_backend(
+    builder: &Builder,
+    backend: Box<dyn StorageBackend>,
+) -> Result<Database, DatabaseError> {
+    unfinished::empty(backend.as_ref())?;
+    builder.create_with_backend(AnyBackend(backend))
+}
+
+/// A file is there after a power cut only once its folder's entry for it is on disk.
+fn sync_folder(path: &Path) -> Result<(), std::io::Error> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Makes the tables of a new file, and checks the format of an old one.

@@ -53,6 +53,8 @@ tables! {
     DELIVERIES = "deliveries";
     /// time, sequence, endpoint
     DUE = "due";
+    /// payment, endpoint, sequence -> time: what is owed to one endpoint for one payment, in order
+    LANES = "lanes";
     /// sequence, endpoint, attempt number -> row
     ATTEMPTS = "attempts";
 }
@@ -224,6 +226,23 @@ pub fn delivery_from(bytes: &[u8]) -> Option<DeliveryId> {
 
 pub fn due(at: UnixMs, id: DeliveryId) -> Vec<u8> {
     [&at.0.to_be_bytes()[..], &delivery(id)].concat()
+}
+
+pub fn lane_prefix(payment: PaymentId, endpoint: EndpointId) -> Vec<u8> {
+    [&self::payment(payment)[..], &endpoint.0.to_be_bytes()].concat()
+}
+
+pub fn lane(payment: PaymentId, id: DeliveryId) -> Vec<u8> {
+    [
+        &lane_prefix(payment, id.endpoint)[..],
+        &sequence(id.sequence),
+    ]
+    .concat()
+}
+
+/// The number of the event at the end of a lane's key.
+pub fn lane_sequence(key: &[u8]) -> Option<Sequence> {
+    sequence_from(key.get(20..)?)
 }
 
 pub fn attempt(id: DeliveryId, number: u32) -> Vec<u8> {

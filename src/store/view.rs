@@ -29,6 +29,7 @@ pub struct WriteTables<'txn> {
     pub payment_events: WriteTable<'txn>,
     pub deliveries: WriteTable<'txn>,
     pub due: WriteTable<'txn>,
+    pub lanes: WriteTable<'txn>,
     pub attempts: WriteTable<'txn>,
 }
 
@@ -50,6 +51,7 @@ impl<'txn> WriteTables<'txn> {
             payment_events: open(tables::PAYMENT_EVENTS)?,
             deliveries: open(tables::DELIVERIES)?,
             due: open(tables::DUE)?,
+            lanes: open(tables::LANES)?,
             attempts: open(tables::ATTEMPTS)?,
         })
     }

@@ -2,6 +2,7 @@
 //!
 //! A plan that is refused writes nothing and harms no other; an error of the disk undoes the whole group.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use redb::{Database, ReadableTable};
@@ -100,10 +101,13 @@ fn commit_group(
     {
         let mut tables = WriteTables::open(&txn)?;
         for plan in plans {
-            let planned = plan(&CommitView {
-                tables: &tables,
-                state: &state,
-            });
+            let planned = run_plan(
+                plan,
+                &CommitView {
+                    tables: &tables,
+                    state: &state,
+                },
+            );
             match planned {
                 Ok(write) => {
                     Apply {
@@ -113,7 +117,7 @@ fn commit_group(
                     .write(&write)?;
                     outcomes.push(Ok(Arc::new(write)));
                 }
-                Err(refusal) => outcomes.push(Err(CommitError::Refused(refusal))),
+                Err(error) => outcomes.push(Err(error)),
             }
         }
         put(&mut tables.meta, tables::META_STATE, &state)?;
@@ -124,6 +128,17 @@ fn commit_group(
         txn.abort().map_err(database)?;
     }
     Ok((state, outcomes))
+}
+
+/// A plan only reads, so one that panics leaves nothing half done: it fails alone, and the writer lives on.
+fn run_plan(plan: Plan, view: &CommitView<'_, '_>) -> Result<Write, CommitError> {
+    match catch_unwind(AssertUnwindSafe(|| plan(view))) {
+        Ok(planned) => Ok(planned?),
+        Err(_) => {
+            tracing::error!("a decision panicked; nothing of it was written");
+            Err(CommitError::Store(StoreError::PlanPanicked))
+        }
+    }
 }
 
 /// Reads the numbers that the writer starts from.

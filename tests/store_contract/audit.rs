@@ -1,0 +1,167 @@
+//! Looks a store over from outside: whatever happened to it, its parts must agree with each other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use paybell::store::{Counters, DeliveryFilter, EventRow, EventScope, PaymentFilter, Store};
+
+use crate::domain::delivery::{Delivery, DeliveryState};
+use crate::domain::ids::{PaymentId, Sequence};
+use crate::domain::payment::{Payment, Status};
+
+/// Small, so that walking a list turns many pages.
+const PAGE: usize = 7;
+
+/// All payments, newest first.
+pub async fn payments(store: &dyn Store, filter: &PaymentFilter) -> Vec<Payment> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.payments(filter.clone(), after, PAGE).await.unwrap();
+        assert!(page.items.len() <= PAGE);
+        all.extend(page.items);
+        let Some(next) = page.next else { return all };
+        after = Some(next);
+    }
+}
+
+/// All deliveries, newest first.
+pub async fn deliveries(store: &dyn Store, filter: &DeliveryFilter) -> Vec<Delivery> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.deliveries(filter.clone(), after, PAGE).await.unwrap();
+        assert!(page.items.len() <= PAGE);
+        all.extend(page.items);
+        let Some(next) = page.next else { return all };
+        after = Some(next);
+    }
+}
+
+/// All events, oldest first.
+pub async fn events(store: &dyn Store, scope: EventScope) -> Vec<EventRow> {
+    let mut all: Vec<EventRow> = Vec::new();
+    loop {
+        let after = all.last().map(|e| e.sequence).unwrap_or_default();
+        let page = store.events(scope, after, PAGE).await.unwrap();
+        if page.is_empty() {
+            return all;
+        }
+        all.extend(page);
+    }
+}
+
+/// Everything that must hold at any moment between two commits.
+pub async fn whole(store: &dyn Store) {
+    let payments = payments(store, &PaymentFilter::default()).await;
+    let deliveries = deliveries(store, &DeliveryFilter::default()).await;
+    let events = events(store, EventScope::All).await;
+    let recounted = recount(&payments, &deliveries);
+    assert_eq!(store.counters(), recounted, "counters equal a recount");
+    numbers_have_no_gaps(store, &events).await;
+    every_delivery_has_its_event(&deliveries, &events);
+    lanes_are_in_order(&deliveries);
+    for payment in &payments {
+        let by_order = PaymentFilter {
+            order_id: Some(payment.order_id.clone()),
+            ..PaymentFilter::default()
+        };
+        let found = store.payments(by_order, None, 1).await.unwrap().items;
+        assert_eq!(
+            found,
+            std::slice::from_ref(payment),
+            "found by its order id"
+        );
+    }
+    watched_is_what_payments_say(store, &payments).await;
+    due_is_what_deliveries_say(store, &deliveries).await;
+}
+
+fn recount(payments: &[Payment], deliveries: &[Delivery]) -> Counters {
+    let mut counters = Counters::default();
+    for status in Status::ALL {
+        let count = payments.iter().filter(|p| p.status == status).count();
+        // The places are those of `Status::ALL`.
+        let place = Status::ALL.iter().position(|s| *s == status).unwrap();
+        counters.by_status[place] = count as u64;
+    }
+    let count = |name| {
+        deliveries
+            .iter()
+            .filter(|d| d.state.as_str() == name)
+            .count() as u64
+    };
+    counters.deliveries_due = count("due");
+    counters.deliveries_exhausted = count("exhausted");
+    counters
+}
+
+async fn numbers_have_no_gaps(store: &dyn Store, events: &[EventRow]) {
+    let first = store.first_sequence().await.unwrap().0;
+    let numbers: Vec<u64> = events.iter().map(|e| e.sequence.0).collect();
+    let expected: Vec<u64> = (first..=store.last_sequence().0).collect();
+    assert_eq!(numbers, expected);
+}
+
+fn every_delivery_has_its_event(deliveries: &[Delivery], events: &[EventRow]) {
+    let by_number: BTreeMap<Sequence, &EventRow> = events.iter().map(|e| (e.sequence, e)).collect();
+    for delivery in deliveries {
+        let event = by_number[&delivery.id.sequence];
+        assert_eq!(
+            (delivery.kind, delivery.payment),
+            (event.kind, event.payment)
+        );
+    }
+}
+
+/// A delivery of a payment is never due before an earlier one to the same endpoint.
+fn lanes_are_in_order(deliveries: &[Delivery]) {
+    let mut newest_due = BTreeMap::new();
+    for delivery in deliveries.iter().rev() {
+        if let DeliveryState::Due(at) = delivery.state {
+            let lane = (delivery.payment, delivery.id.endpoint);
+            let before = newest_due.insert(lane, at).unwrap_or(at);
+            assert!(before <= at, "{} is due before an earlier one", delivery.id);
+        }
+    }
+}
+
+async fn watched_is_what_payments_say(store: &dyn Store, payments: &[Payment]) {
+    let watched: BTreeSet<_> = store
+        .watched()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|w| (w.watched, w.id))
+        .collect();
+    let expected: BTreeSet<_> = payments
+        .iter()
+        .filter(|p| p.watched)
+        .map(|p| (p.watched_address(), p.id))
+        .collect();
+    assert_eq!(watched, expected);
+    let confirming: BTreeSet<PaymentId> = store
+        .confirming()
+        .await
+        .unwrap()
+        .iter()
+        .map(|p| p.id)
+        .collect();
+    let awaiting = payments.iter().filter(|p| p.awaits().is_some());
+    assert_eq!(confirming, awaiting.map(|p| p.id).collect());
+}
+
+async fn due_is_what_deliveries_say(store: &dyn Store, deliveries: &[Delivery]) {
+    let far = crate::domain::ids::UnixMs(u64::MAX - 1);
+    let due = store.due_deliveries(far, None, usize::MAX).await.unwrap();
+    let listed: BTreeSet<_> = due.iter().map(|(d, e)| (d.id, e.sequence)).collect();
+    let expected = deliveries
+        .iter()
+        .filter(|d| d.state.is_due())
+        .map(|d| (d.id, d.id.sequence))
+        .collect();
+    assert_eq!(listed, expected);
+    let times: Vec<_> = due.iter().map(|(d, _)| d.state).collect();
+    let times = times.iter().map(|s| match s {
+        DeliveryState::Due(at) => *at,
+        other => panic!("{other:?} is not due"),
+    });
+    assert!(times.is_sorted(), "soonest first");
+}

@@ -1,0 +1,163 @@
+//! The data file: opened again, opened twice, of a newer format, never finished, and not ours.
+
+use std::path::Path;
+
+use paybell::store::redb::{Location, RedbStore};
+use paybell::store::{DeliveryFilter, EventScope, PaymentFilter, Store, StoreError};
+use redb::TableDefinition;
+
+use crate::domain::delivery::DeliveryState;
+use crate::domain::test_support::*;
+use crate::{audit, called_back, create, deliveries, store};
+
+fn open(path: &Path) -> Result<RedbStore, StoreError> {
+    store::open(Location::File(path))
+}
+
+async fn everything(store: &RedbStore) -> String {
+    format!(
+        "{:?}",
+        (
+            audit::payments(store, &PaymentFilter::default()).await,
+            audit::events(store, EventScope::All).await,
+            audit::deliveries(store, &DeliveryFilter::default()).await,
+            (
+                store.counters(),
+                store.last_sequence(),
+                store.first_sequence().await.unwrap()
+            ),
+            (
+                store.cursor(CHAIN).await.unwrap(),
+                store.chain_id("tron").await.unwrap()
+            ),
+            store.identity(),
+        )
+    )
+}
+
+#[tokio::test]
+async fn opened_again_it_is_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data.redb");
+    let store = open(&path).unwrap();
+    store.chain_id("other").await.unwrap();
+    for n in 1..=20 {
+        create(&store, called_back(n)).await.unwrap();
+    }
+    let all = audit::deliveries(&store, &DeliveryFilter::default()).await;
+    for delivery in &all[10..] {
+        let state = DeliveryState::Delivered(CREATED);
+        deliveries::record(&store, delivery, state).await.unwrap();
+    }
+    deliveries::prune(&store, CREATED.plus_ms(1), 4).await;
+    let before = everything(&store).await;
+    store.close();
+    drop(store);
+    let store = open(&path).unwrap();
+    assert_eq!(everything(&store).await, before);
+    assert_eq!(store.first_sequence().await.unwrap().0, 5);
+    audit::whole(&store).await;
+    create(&store, called_back(99)).await.unwrap();
+    assert_eq!(store.last_sequence().0, 21);
+}
+
+#[tokio::test]
+async fn a_second_handle_is_told_that_the_file_is_in_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data.redb");
+    let store = open(&path).unwrap();
+    let Err(error) = open(&path) else {
+        panic!("opened twice");
+    };
+    assert!(matches!(error, StoreError::InUse { .. }), "{error:?}");
+    assert!(error.to_string().contains("data.redb"), "{error}");
+    create(&store, called_back(1)).await.unwrap();
+}
+
+/// Only dropped, not closed: its writer may still run for a moment, and must not keep the file from the next one.
+#[tokio::test]
+async fn a_dropped_store_lets_go_of_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data.redb");
+    for n in 1..=30 {
+        let store = open(&path).unwrap();
+        create(&store, called_back(n)).await.unwrap();
+    }
+    assert_eq!(open(&path).unwrap().counters().total(), 30);
+}
+
+#[test]
+fn a_newer_format_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data.redb");
+    drop(open(&path).unwrap());
+    let meta: TableDefinition<&[u8], &[u8]> = TableDefinition::new("meta");
+    let db = redb::Database::create(&path).unwrap();
+    let txn = db.begin_write().unwrap();
+    txn.open_table(meta)
+        .unwrap()
+        .insert(b"format".as_slice(), 77_u32.to_be_bytes().as_slice())
+        .unwrap();
+    txn.commit().unwrap();
+    drop(db);
+    for _ in 0..2 {
+        let Err(error) = open(&path) else {
+            panic!("opened");
+        };
+        assert!(
+            matches!(
+                error,
+                StoreError::NewerFormat {
+                    found: 77,
+                    known: 1,
+                    ..
+                }
+            ),
+            "{error:?}"
+        );
+        let text = error.to_string();
+        assert!(
+            text.contains("newer paybell") && text.contains("77") && text.contains("data.redb"),
+            "{text}"
+        );
+    }
+}
+
+/// Found by killing the program in the first milliseconds of its life: the file had its length but not yet its first
+/// bytes, which redb writes last, and from then on every start ended with "not a redb database".
+#[tokio::test]
+async fn a_file_whose_making_was_cut_short_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data.redb");
+    drop(open(&path).unwrap());
+    let whole = std::fs::read(&path).unwrap();
+    let blank = |length: usize| vec![0_u8; length];
+    let mut without_magic = blank(whole.len());
+    without_magic[9..320].copy_from_slice(&whole[9..320]);
+    for unfinished in [
+        blank(0),
+        blank(5),
+        blank(9),
+        blank(whole.len()),
+        without_magic,
+    ] {
+        std::fs::write(&path, &unfinished).unwrap();
+        let store = open(&path).unwrap_or_else(|e| panic!("{} bytes: {e}", unfinished.len()));
+        create(&store, called_back(1)).await.unwrap();
+        audit::whole(&store).await;
+    }
+}
+
+/// What somebody else wrote is never touched, even if it begins with zeros.
+#[test]
+fn a_file_that_is_not_ours_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data.redb");
+    let mut image = vec![0_u8; 100_000];
+    image[70_000] = 1;
+    for foreign in [b"a shopping list".to_vec(), image] {
+        std::fs::write(&path, &foreign).unwrap();
+        assert!(matches!(open(&path), Err(StoreError::Open { .. })));
+        assert!(std::fs::read(&path).unwrap() == foreign);
+    }
+}
