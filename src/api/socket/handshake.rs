@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use thiserror::Error;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use warp::http::header::{
-    CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, RETRY_AFTER,
+    ALLOW, CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, RETRY_AFTER,
     SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use warp::http::{self, StatusCode};
@@ -18,6 +18,8 @@ const RETRY_AFTER_SECONDS: &str = "5";
 /// Why a handshake is refused.
 #[derive(Debug, Error, PartialEq, Eq, Clone, Copy)]
 pub enum HandshakeError {
+    #[error("sockets are opened by GET and by nothing else")]
+    Method,
     #[error("this address speaks WebSocket: send an HTTP/1.1 upgrade request")]
     NotAnUpgrade,
     #[error("only version 13 of the WebSocket protocol is spoken here")]
@@ -35,6 +37,7 @@ pub enum HandshakeError {
 impl HandshakeError {
     const fn status(self) -> StatusCode {
         match self {
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAnUpgrade | Self::Version => StatusCode::UPGRADE_REQUIRED,
             Self::Key => StatusCode::BAD_REQUEST,
             Self::Origin => StatusCode::FORBIDDEN,
@@ -44,6 +47,7 @@ impl HandshakeError {
 
     const fn code(self) -> &'static str {
         match self {
+            Self::Method => "method_not_allowed",
             Self::NotAnUpgrade | Self::Version => "upgrade_required",
             Self::Key => "bad_request",
             Self::Origin => "forbidden_origin",
@@ -54,6 +58,7 @@ impl HandshakeError {
 
     const fn hint(self) -> Option<(HeaderName, HeaderValue)> {
         match self {
+            Self::Method => Some((ALLOW, HeaderValue::from_static("GET"))),
             Self::NotAnUpgrade => Some((UPGRADE, HeaderValue::from_static("websocket"))),
             Self::Version => Some((SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))),
             Self::Full | Self::ShuttingDown => {

@@ -27,7 +27,7 @@ use hyper_util::rt::TokioIo;
 use tokio::sync::watch;
 use warp::Filter;
 use warp::filters::BoxedFilter;
-use warp::http::HeaderMap;
+use warp::http::{HeaderMap, Method};
 use warp::reply::Response;
 
 use crate::api::token::ClientTokens;
@@ -78,7 +78,7 @@ impl Drop for Seat {
     }
 }
 
-/// `GET /ws`, and nothing else.
+/// `/ws`, and nothing else.
 pub fn route(context: SocketContext) -> BoxedFilter<(Response,)> {
     let gate = Arc::new(Gate {
         context: Arc::new(context),
@@ -86,13 +86,15 @@ pub fn route(context: SocketContext) -> BoxedFilter<(Response,)> {
     });
     warp::path("ws")
         .and(warp::path::end())
-        .and(warp::get())
+        .and(warp::method())
         .and(warp::header::headers_cloned())
         .and(warp::ext::optional::<OnUpgrade>())
-        .map(move |headers: HeaderMap, upgrade: Option<OnUpgrade>| {
-            gate.enter(&headers, upgrade)
-                .unwrap_or_else(HandshakeError::into_response)
-        })
+        .map(
+            move |method: Method, headers: HeaderMap, upgrade: Option<OnUpgrade>| {
+                gate.enter(&method, &headers, upgrade)
+                    .unwrap_or_else(HandshakeError::into_response)
+            },
+        )
         .boxed()
 }
 
@@ -100,9 +102,13 @@ impl Gate {
     /// Answers the handshake and starts the session that follows it.
     fn enter(
         &self,
+        method: &Method,
         headers: &HeaderMap,
         upgrade: Option<OnUpgrade>,
     ) -> Result<Response, HandshakeError> {
+        if method != Method::GET {
+            return Err(HandshakeError::Method);
+        }
         let accepted = handshake::check(headers, &self.context.origins)?;
         let upgrade = upgrade.ok_or(HandshakeError::NotAnUpgrade)?;
         if *self.context.shutdown.borrow() {

@@ -2,6 +2,8 @@
 //!
 //! Owns the listener's loop and the limits of a connection. Knows nothing of routes: it serves any warp filter.
 
+mod stall;
+
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
@@ -19,11 +21,14 @@ use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
 use crate::shutdown::{self, Shutdown};
+use stall::Unstalled;
 
 /// Connections served at once; further ones wait in the kernel's queue.
 pub const MAX_CONNECTIONS: usize = 30_000;
 /// From the connection's first byte, or the last answer, to the end of the next request's headers.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a client may take none of the bytes that wait for it.
+const WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of one connection's read buffer; also bounds a request's headers.
 const MAX_BUFFER_BYTES: usize = 32 * 1024;
 /// After `accept` failed, usually because no file descriptor is left.
@@ -74,11 +79,12 @@ async fn serve_one<S>(
 ) where
     S: Service<Request<Incoming>, Response = Response, Error = Infallible>,
 {
+    let stream = TokioIo::new(Unstalled::new(stream, WRITE_STALL_TIMEOUT));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_READ_TIMEOUT)
         .max_buf_size(MAX_BUFFER_BYTES)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(stream, service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let outcome = tokio::select! {
