@@ -127,4 +127,10 @@ async fn a_delivery_is_listed_with_its_last_attempt() {
             "state":"due","attempts":1,"last_status":500,"last_error":"oops","latency_ms":12,
             "next_attempt_at":1_672_531_205.123,"created_at":1_672_531_200.123}],"next":null})
     );
+    // A 200 whose body breaks off is tried again, and the reason shows.
+    if let Some(attempt) = &mut hub.store.rows().deliveries[0].last {
+        attempt.status = Some(200);
+    }
+    let answer = hub.get("/v1/deliveries").await.json();
+    assert_eq!(answer["data"][0]["last_error"], "oops");
 }

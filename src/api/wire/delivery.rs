@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::scalar::{Seconds, Text};
-use crate::domain::delivery::{Attempt, Delivery, DeliveryState};
+use crate::domain::delivery::{Delivery, DeliveryState};
 use crate::domain::ids::{DeliveryId, PaymentId};
 
 #[derive(Serialize)]
@@ -34,7 +34,9 @@ impl<'a> DeliveryObject<'a> {
             state: delivery.state.as_str(),
             attempts: delivery.attempts,
             last_status: last.and_then(|attempt| attempt.status),
-            last_error: last.filter(|a| !is_success(a)).map(|a| a.detail.as_str()),
+            last_error: last
+                .filter(|_| !is_delivered(&delivery.state))
+                .map(|attempt| attempt.detail.as_str()),
             latency_ms: last.map(|attempt| attempt.latency_ms),
             next_attempt_at: match delivery.state {
                 DeliveryState::Due(at) => Some(Seconds(at)),
@@ -45,8 +47,7 @@ impl<'a> DeliveryObject<'a> {
     }
 }
 
-fn is_success(attempt: &Attempt) -> bool {
-    attempt
-        .status
-        .is_some_and(|status| (200..300).contains(&status))
+/// Not the status tells it: a 200 whose body never ends is a failure too.
+const fn is_delivered(state: &DeliveryState) -> bool {
+    matches!(state, DeliveryState::Delivered(_))
 }
