@@ -1,5 +1,6 @@
 //! The `paybell` program: arguments -> configuration -> tracing -> app -> exit code.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -8,6 +9,7 @@ use paybell::cli::{Cli, Command};
 use paybell::config::report::{check_report, warning_lines};
 use paybell::config::{Config, Environment, Loaded};
 use paybell::logging;
+use paybell::server::descriptors::raise_limit;
 use paybell::source::http::install_crypto_provider;
 use paybell::store::describe;
 
@@ -16,7 +18,8 @@ fn main() -> ExitCode {
     match run(cli.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("paybell: {}", describe(error.as_ref()));
+            let text = format!("paybell: {}\n", describe(error.as_ref()));
+            say(&mut io::stderr(), &text);
             ExitCode::FAILURE
         }
     }
@@ -32,17 +35,22 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     };
     if matches!(command, Command::CheckConfig(_)) || loaded.is_err() {
         let report = check_report(&loaded);
-        print!("{}", report.stdout);
-        eprint!("{}", report.stderr);
-        return Ok(ExitCode::from(report.exit_code));
+        say(&mut io::stderr(), &report.stderr);
+        let told = say(&mut io::stdout(), &report.stdout);
+        return Ok(if told {
+            ExitCode::from(report.exit_code)
+        } else {
+            ExitCode::FAILURE
+        });
     }
     let Loaded {
         config, warnings, ..
     } = loaded?;
     if matches!(command, Command::Serve(_)) {
-        eprint!("{}", warning_lines(&warnings));
+        say(&mut io::stderr(), &warning_lines(&warnings));
     }
     logging::start(&config.log)?;
+    raise_limit();
     install_crypto_provider();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -57,4 +65,11 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     // Whatever still runs has had its drain time.
     runtime.shutdown_background();
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes a text, and says whether it arrived: nobody may be reading any more, or the disk be full.
+fn say(to: &mut impl Write, text: &str) -> bool {
+    to.write_all(text.as_bytes())
+        .and_then(|()| to.flush())
+        .is_ok()
 }

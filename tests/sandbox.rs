@@ -34,7 +34,7 @@ impl Host {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let base = format!("http://{}", listener.local_addr().expect("an address"));
         let (stop, stopped) = watch::channel(false);
-        let server = tokio::spawn(serve(sandbox.clone(), listener, stopped));
+        let server = tokio::spawn(serve(sandbox.clone(), listener, 1_000, stopped));
         // Whoever comes second finds it installed already.
         let _installed = rustls::crypto::ring::default_provider()
             .install_default()

@@ -10,7 +10,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::hub_parts::Hub;
-use super::{base_url, bind, build, new_sandbox, print_line, run_sandbox, run_until_signal};
+use super::{
+    base_url, bind, build, new_sandbox, print_line, print_text, run_sandbox, run_until_signal,
+};
 use crate::cli::{DEFAULT_DEMO_BLOCK_MS, DemoArgs};
 use crate::config::{ChainConfig, Config, EndpointConfig, EndpointUrl, KeysConfigured};
 
@@ -44,8 +46,8 @@ pub async fn run(args: DemoArgs, base: Config) -> anyhow::Result<()> {
     print_line("hub", &base_url(&listener)?);
     print_line("sandbox", &sandbox_url);
     print_line("secret", &hub.webhook_secret());
-    println!(
-        "Open the hub's address in a browser: create a payment, pay it in the sandbox, watch it arrive. Ctrl-C ends it."
+    print_text(
+        "Open the hub's address in a browser: create a payment, pay it in the sandbox, watch it arrive. Ctrl-C ends it.",
     );
     run_until_signal(hub.run(listener, stopped), &stop).await?;
     sandbox.await.context("the sandbox's task failed")

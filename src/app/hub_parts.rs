@@ -1,7 +1,7 @@
 //! A hub: its parts put together, and its tasks run side by side until the end.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -40,10 +40,13 @@ use crate::index::Index;
 use crate::janitor;
 use crate::ledger_task::{Announcer, Entropy, Ledger};
 use crate::sandbox::Sandbox;
-use crate::server;
+use crate::server::{self, descriptors::max_connections};
 use crate::shutdown::{self, Shutdown};
 use crate::store::redb::RedbStore;
 use crate::store::{Store, Write};
+
+/// How often the closing sockets are counted.
+const SOCKETS_LOOK: Duration = Duration::from_millis(10);
 
 /// Everything that a running hub needs, built and not yet started.
 pub struct Hub {
@@ -60,6 +63,7 @@ pub struct Hub {
     secrets: Arc<[Secret]>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    open_sockets: Arc<AtomicU64>,
     /// The demo's chain, whose controls the hub serves too.
     sandbox: Option<Sandbox>,
 }
@@ -107,6 +111,7 @@ impl Hub {
             commits,
             clock,
             entropy,
+            open_sockets: Arc::default(),
             sandbox,
         })
     }
@@ -166,11 +171,12 @@ impl Hub {
         let announcing = tokio::spawn(announce(self.commits, self.live));
         drop(self.announcer);
         let serving = async {
-            server::serve(listener, routes, stopped.clone(), drain).await;
+            server::serve(listener, routes, max_connections(), stopped.clone(), drain).await;
             Ok(())
         };
         // Both from the same moment on, so that the end takes the drain time once.
-        let outcome = tokio::try_join!(serving, ended(&mut tasks, stopped.clone(), drain));
+        let sockets = closed(&self.open_sockets, stopped.clone(), drain);
+        let outcome = tokio::try_join!(serving, sockets, ended(&mut tasks, stopped.clone(), drain));
         tasks.shutdown().await;
         tokio::task::spawn_blocking(move || store.close())
             .await
@@ -184,7 +190,7 @@ impl Hub {
         listener: &TcpListener,
         stopped: &Shutdown,
     ) -> anyhow::Result<BoxedFilter<(Response,)>> {
-        let sockets = Arc::new(AtomicU64::new(0));
+        let sockets = Arc::clone(&self.open_sockets);
         let live = socket::route(self.socket_context(Arc::clone(&sockets), stopped.clone()));
         let http = api::routes(Arc::new(self.api_context(listener, sockets)?));
         let served = match &self.sandbox {
@@ -269,25 +275,33 @@ impl Hub {
                     bytes::Bytes::from_static(b"null")
                 })
             }),
-            origins: Origins::new(
-                self.config
-                    .allowed_origins
-                    .iter()
-                    .map(|o| o.as_str().to_owned()),
-            ),
+            origins: self.socket_origins(),
             limits: self.socket_limits(),
             sockets,
             shutdown,
         }
     }
 
-    /// Sockets are closed within the drain time, with a rest of it for their last frames.
+    /// Behind a proxy the Host header may be another than the browser's, so the public URL is named beside the others.
+    fn socket_origins(&self) -> Origins {
+        let public = self.config.public_url.iter();
+        let public = public.filter_map(|url| url::Url::parse(url.as_str()).ok());
+        let public = public.map(|url| url.origin().ascii_serialization());
+        let allowed = self.config.allowed_origins.iter();
+        Origins::new(public.chain(allowed.map(|o| o.as_str().to_owned())))
+    }
+
+    /// Sockets leave some connections to the API. They are closed within the drain time, with a rest of it for their
+    /// last frames.
     fn socket_limits(&self) -> SocketLimits {
+        let usual = SocketLimits::default();
+        let most = max_connections() as u64 * 9 / 10;
         let grace = (self.config.drain / 5).min(Duration::from_secs(2));
         SocketLimits {
             shutdown_spread: self.config.drain / 2,
             shutdown_grace: grace,
-            ..SocketLimits::default()
+            connections: usual.connections.min(most),
+            ..usual
         }
     }
 
@@ -347,6 +361,20 @@ async fn ended(
     let rest = async { while tasks.join_next().await.is_some() {} };
     if tokio::time::timeout(drain, rest).await.is_err() {
         tracing::warn!("not everything ended within the drain time");
+    }
+    Ok(())
+}
+
+/// Waits until the end is asked for, and then at most `drain` for the sockets to be told and closed.
+async fn closed(open: &AtomicU64, mut stopped: Shutdown, drain: Duration) -> anyhow::Result<()> {
+    shutdown::requested(&mut stopped).await;
+    let all = async {
+        while open.load(Ordering::Relaxed) > 0 {
+            tokio::time::sleep(SOCKETS_LOOK).await;
+        }
+    };
+    if tokio::time::timeout(drain, all).await.is_err() {
+        tracing::info!("sockets still open at the end of the drain time are cut");
     }
     Ok(())
 }

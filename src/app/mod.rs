@@ -5,6 +5,7 @@ mod demo;
 mod hub_parts;
 mod pages;
 
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -19,8 +20,12 @@ use crate::config::{Config, KeysConfigured};
 use crate::entropy::SystemEntropy;
 use crate::ledger_task::Entropy;
 use crate::sandbox::{self, Sandbox, SandboxOptions};
+use crate::server::descriptors::max_connections;
 use crate::shutdown::Shutdown;
 pub use demo::run as demo;
+
+/// One in so many of a hub's connections is what the sandbox gets beside it.
+const SANDBOX_SHARE: usize = 8;
 
 /// Runs the hub against the configured chains until a signal ends it.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
@@ -76,9 +81,10 @@ fn new_sandbox(args: &SandboxChainArgs, block_ms: u64) -> Sandbox {
 }
 
 async fn run_sandbox(chain: Sandbox, listener: TcpListener, stopped: Shutdown) {
+    let max_connections = max_connections().div_ceil(SANDBOX_SHARE);
     tokio::join!(
         chain.mine(stopped.clone()),
-        sandbox::serve(chain.clone(), listener, stopped)
+        sandbox::serve(chain.clone(), listener, max_connections, stopped)
     );
 }
 
@@ -94,7 +100,14 @@ fn base_url(listener: &TcpListener) -> anyhow::Result<String> {
 
 /// One line of the program's result: stdout is for these, logs go to stderr.
 fn print_line(name: &str, value: &str) {
-    println!("{name:<9}{value}");
+    print_text(&format!("{name:<9}{value}"));
+}
+
+/// A hub goes on when nobody reads what it says: `paybell serve | head -1` is no reason to stop.
+fn print_text(text: &str) {
+    if let Err(error) = writeln!(io::stdout(), "{text}") {
+        tracing::warn!(%error, "a line of the result could not be written to stdout");
+    }
 }
 
 /// Returns once SIGTERM or SIGINT came, having passed it on. A second signal ends the process at once.

@@ -208,8 +208,13 @@ impl Sandbox {
 }
 
 /// Serves node and control on one listener until `shutdown` turns true.
-pub async fn serve(sandbox: Sandbox, listener: TcpListener, shutdown: Shutdown) {
+pub async fn serve(
+    sandbox: Sandbox,
+    listener: TcpListener,
+    max_connections: usize,
+    shutdown: Shutdown,
+) {
     let routes = sandbox.control_routes().or(sandbox.node_routes());
     let routes = routes.unify().boxed();
-    server::serve(listener, routes, shutdown, DRAIN).await;
+    server::serve(listener, routes, max_connections, shutdown, DRAIN).await;
 }

@@ -2,6 +2,7 @@
 //!
 //! Owns the listener's loop and the limits of a connection. Knows nothing of routes: it serves any warp filter.
 
+pub mod descriptors;
 mod stall;
 
 use std::convert::Infallible;
@@ -23,8 +24,6 @@ use warp::reply::Response;
 use crate::shutdown::{self, Shutdown};
 use stall::Unstalled;
 
-/// Connections served at once; further ones wait in the kernel's queue.
-pub const MAX_CONNECTIONS: usize = 30_000;
 /// From the connection's first byte, or the last answer, to the end of the next request's headers.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a client may take none of the bytes that wait for it.
@@ -34,16 +33,17 @@ const MAX_BUFFER_BYTES: usize = 32 * 1024;
 /// After `accept` failed, usually because no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `shutdown` turns true; then takes no more connections, finishes what was asked, and waits at most
-/// `drain` for it.
+/// Serves `max_connections` at once, while further ones wait in the kernel's queue, until `shutdown` turns true; then
+/// takes no more, finishes what was asked, and waits at most `drain` for it.
 pub async fn serve(
     listener: TcpListener,
     routes: BoxedFilter<(Response,)>,
+    max_connections: usize,
     mut shutdown: Shutdown,
     drain: Duration,
 ) {
     let service = warp::service(routes);
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Arc::new(Semaphore::new(max_connections));
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener, &places) => accepted,
@@ -62,7 +62,7 @@ pub async fn serve(
     }
     drop(listener);
     // Every connection holds a place; when all are back, all are done.
-    let all_places = u32::try_from(MAX_CONNECTIONS).unwrap_or(u32::MAX);
+    let all_places = u32::try_from(max_connections).unwrap_or(u32::MAX);
     if tokio::time::timeout(drain, places.acquire_many(all_places))
         .await
         .is_err()

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+/// The program under test.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_paybell");
 /// The longest that any condition may take.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 /// An address from the vectors.
@@ -28,14 +30,23 @@ pub struct Program {
 impl Program {
     /// Starts the binary and waits until it has told the URLs named in `wanted`.
     pub fn start(arguments: &[&str], environment: &[(&str, &str)], wanted: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_paybell"))
-            .args(arguments)
-            .env_remove("RUST_BACKTRACE")
-            .env(
-                "PAYBELL_LOG",
-                std::env::var("PAYBELL_TEST_LOG").unwrap_or_else(|_| "warn".into()),
-            )
-            .envs(environment.iter().copied())
+        let mut command = quiet(BINARY);
+        command.args(arguments).envs(environment.iter().copied());
+        Self::run(command, wanted)
+    }
+
+    /// Starts the binary with so many file descriptors.
+    pub fn with_descriptors(limit: u32, arguments: &[&str], wanted: &[&str]) -> Self {
+        let mut command = quiet("sh");
+        command
+            .args(["-c", r#"ulimit -n "$0" && exec "$@""#])
+            .args([&limit.to_string(), BINARY])
+            .args(arguments);
+        Self::run(command, wanted)
+    }
+
+    fn run(mut command: Command, wanted: &[&str]) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
             .stdin(Stdio::null())
             .spawn()
@@ -140,6 +151,14 @@ impl Program {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
+}
+
+/// A command that logs little unless the tests are told otherwise.
+fn quiet(program: &str) -> Command {
+    let mut command = Command::new(program);
+    let log = std::env::var("PAYBELL_TEST_LOG").unwrap_or_else(|_| "warn".into());
+    command.env_remove("RUST_BACKTRACE").env("PAYBELL_LOG", log);
+    command
 }
 
 impl Drop for Program {
