@@ -16,6 +16,8 @@ mod disk;
 mod domain;
 #[path = "store_contract/files.rs"]
 mod files;
+#[path = "store_contract/leftovers.rs"]
+mod leftovers;
 #[path = "store_contract/lists.rs"]
 mod lists;
 #[path = "store_contract/plans.rs"]

@@ -10,6 +10,7 @@ use super::view::{database, get, keys};
 use super::{DeliveryUpdate, EventRow, NewEvent, Prune, StoreError};
 use crate::domain::delivery::{Delivery, DeliveryState};
 use crate::domain::ids::{DeliveryId, EndpointId, PaymentId, Sequence, UnixMs};
+use crate::domain::payment::TransferRecord;
 
 impl Apply<'_, '_> {
     pub(super) fn event(&mut self, event: &NewEvent) -> Result<(), StoreError> {
@@ -52,13 +53,16 @@ impl Apply<'_, '_> {
     }
 
     pub(super) fn delivery_update(&mut self, update: &DeliveryUpdate) -> Result<(), StoreError> {
+        // The stored row, not the caller's copy, says which due entry to remove. One that is gone stays gone.
+        let key = tables::delivery(update.after.id);
+        let Some(before) = get(&self.tables.deliveries, &key)? else {
+            return Ok(());
+        };
         if let Some(attempt) = &update.attempt {
             let key = tables::attempt(update.after.id, update.after.attempts);
             put(&mut self.tables.attempts, &key, attempt)?;
         }
-        // The stored row, not the caller's copy, says which due entry to remove.
-        let before = get(&self.tables.deliveries, &tables::delivery(update.after.id))?;
-        self.delivery(before.as_ref(), Some(&update.after))?;
+        self.delivery(Some(&before), Some(&update.after))?;
         self.move_followers(&update.after)
     }
 
@@ -216,7 +220,10 @@ impl Apply<'_, '_> {
     fn prune_unmatched(&mut self, prune: Prune) -> Result<(), StoreError> {
         let end = prune.before.0.to_be_bytes();
         for key in keys(&self.tables.unmatched, &[], &end, prune.limit)? {
-            if let Some(transfer) = key.get(8..) {
+            let transfer = key.get(8..).unwrap_or_default();
+            if let Some(record) = get::<TransferRecord>(&self.tables.transfers, transfer)? {
+                let recent = tables::recent_transfer(record.height, &record.key);
+                remove(&mut self.tables.recent_transfers, &recent)?;
                 remove(&mut self.tables.transfers, transfer)?;
             }
             remove(&mut self.tables.unmatched, &key)?;

@@ -84,3 +84,27 @@ where
         }))
         .await
 }
+
+/// Commits these changes as they are.
+pub async fn apply(store: &dyn Store, changes: Changes) -> Arc<Write> {
+    decide(store, move |_| Ok(changes)).await.expect("commits")
+}
+
+/// Looks at the state as a plan sees it.
+///
+/// # Panics
+/// When the look itself does.
+pub async fn look<T: Send + 'static>(
+    store: &dyn Store,
+    look: impl FnOnce(&dyn View) -> T + Send + 'static,
+) -> T {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let looked = store
+        .commit(Box::new(move |view| {
+            sender.send(look(view)).expect("the test waits");
+            Ok(Write::default())
+        }))
+        .await;
+    looked.expect("looks");
+    receiver.recv().expect("looked")
+}
