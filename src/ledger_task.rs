@@ -10,9 +10,9 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use crate::clock::Clock;
 use crate::domain::chain::{Block, BlockHeader};
-use crate::domain::changes::{Changes, View, ViewError};
+use crate::domain::changes::{Changes, PaymentChange, View, ViewError};
 use crate::domain::event::{Event, SealedEvent};
-use crate::domain::ids::{ChainId, EndpointId, EventId, PaymentId, Sequence, UnixMs};
+use crate::domain::ids::{ChainId, EndpointId, EventId, PaymentId, Sequence, TransferKey, UnixMs};
 use crate::domain::ledger::{self, AmountPolicy, Refusal, Watching};
 use crate::domain::payment::Payment;
 use crate::index::Index;
@@ -81,6 +81,13 @@ impl Ledger {
             .decide(move |view, now| ledger::cancel(view, id, now))
             .await?;
         changed_payment(&write)
+    }
+
+    /// Settles a payment with a transfer that settled nothing.
+    pub async fn assign(&self, key: TransferKey, id: PaymentId) -> Result<(), CommitError> {
+        self.decide(move |view, now| ledger::assign(view, &key, id, now))
+            .await
+            .map(|_| ())
     }
 
     pub async fn extend(&self, chain: ChainId, block: Block) -> Result<Arc<Write>, CommitError> {
@@ -254,10 +261,16 @@ impl Announcer {
         (announcer, receiver)
     }
 
-    /// Changes whenever a payment was created.
+    /// Changes whenever a payment was created, or opened again.
     pub fn watch_changed(&self) -> watch::Receiver<()> {
         self.watch_changed.subscribe()
     }
+}
+
+/// Whether a payment waits for the chain that did not wait before.
+fn opens(change: &PaymentChange) -> bool {
+    let is_open = |payment: &Option<Payment>| payment.as_ref().is_some_and(|p| p.status.is_open());
+    !is_open(&change.before) && is_open(&change.after)
 }
 
 impl Observer for Announcer {
@@ -265,7 +278,7 @@ impl Observer for Announcer {
         for change in &write.changes.payments {
             self.index.apply(change);
         }
-        if write.changes.payments.iter().any(|c| c.before.is_none()) {
+        if write.changes.payments.iter().any(opens) {
             self.watch_changed.send_replace(());
         }
         if write.events.iter().any(|e| !e.owed.is_empty()) || !write.deliveries.is_empty() {

@@ -200,5 +200,6 @@ function sentence(event) {
     "payment.expired": "not paid in time",
     "payment.cancelled": "cancelled by the merchant",
     "transfer.unmatched": `${sent} that settles nothing`,
+    "transfer.assigned": `${sent} accepted by the merchant`,
   }[event.type] ?? "";
 }

@@ -233,6 +233,7 @@ impl Terms {
             grace_seconds: ctx.settings.grace_seconds,
             status: Status::Pending,
             closed_at: None,
+            cancelled_at: None,
             completed_at: None,
             final_confirmations: None,
             credits: Vec::new(),

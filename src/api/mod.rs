@@ -28,6 +28,9 @@ pub mod socket;
 #[cfg(test)]
 mod testing;
 pub mod token;
+mod transfers;
+#[cfg(test)]
+mod transfers_tests;
 mod v1;
 #[cfg(test)]
 mod v1_tests;

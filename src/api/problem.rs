@@ -28,12 +28,15 @@ pub enum Kind {
     ForeignHost,
     NotFound,
     PaymentNotFound,
+    TransferNotFound,
     MethodNotAllowed,
     RequestTimeout,
     OrderTaken,
     AmountAmbiguous,
     NoUniqueAmount,
     NotCancellable,
+    TransferSettled,
+    NotAssignable,
     BodyTooLarge,
     UnsupportedMediaType,
     Internal,
@@ -51,11 +54,14 @@ impl Kind {
             Self::InvalidToken => StatusCode::UNAUTHORIZED,
             Self::Forbidden | Self::ForeignOrigin => StatusCode::FORBIDDEN,
             Self::ForeignHost => StatusCode::MISDIRECTED_REQUEST,
-            Self::NotFound | Self::PaymentNotFound => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::PaymentNotFound | Self::TransferNotFound => {
+                StatusCode::NOT_FOUND
+            }
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::OrderTaken | Self::AmountAmbiguous => StatusCode::CONFLICT,
             Self::NoUniqueAmount | Self::NotCancellable => StatusCode::CONFLICT,
+            Self::TransferSettled | Self::NotAssignable => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -76,12 +82,15 @@ impl Kind {
             Self::ForeignHost => "foreign_host",
             Self::NotFound => "not_found",
             Self::PaymentNotFound => "payment_not_found",
+            Self::TransferNotFound => "transfer_not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::RequestTimeout => "request_timeout",
             Self::OrderTaken => "order_id_taken",
             Self::AmountAmbiguous => "amount_ambiguous",
             Self::NoUniqueAmount => "no_unique_amount",
             Self::NotCancellable => "not_cancellable",
+            Self::TransferSettled => "transfer_settled",
+            Self::NotAssignable => "not_assignable",
             Self::BodyTooLarge => "body_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::Internal => "internal_error",
@@ -103,12 +112,15 @@ impl Kind {
             Self::ForeignHost => "This hub has another name",
             Self::NotFound => "There is nothing here",
             Self::PaymentNotFound => "There is no such payment",
+            Self::TransferNotFound => "There is no such transfer",
             Self::MethodNotAllowed => "The method is not allowed here",
             Self::RequestTimeout => "The request came too slowly",
             Self::OrderTaken => "The order_id is in use",
             Self::AmountAmbiguous => "The amount is ambiguous",
             Self::NoUniqueAmount => "No unique amount is left on the address",
             Self::NotCancellable => "The payment cannot be cancelled",
+            Self::TransferSettled => "The transfer already settles a payment",
+            Self::NotAssignable => "The transfer cannot be assigned to this payment",
             Self::BodyTooLarge => "The body is too large",
             Self::UnsupportedMediaType => "The content type is not JSON",
             Self::Internal => "The hub made a mistake",
@@ -175,6 +187,12 @@ impl Problem {
 
     pub fn payment_not_found() -> Self {
         Self::new(Kind::PaymentNotFound, "Payment ID not found")
+    }
+
+    pub fn transfer_not_found() -> Self {
+        let detail =
+            "there is no transfer of this id; GET /v1/transfers lists those that settled nothing";
+        Self::new(Kind::TransferNotFound, detail)
     }
 
     pub fn method_not_allowed(method: &Method, allow: &'static str) -> Self {
@@ -265,6 +283,13 @@ impl From<Refusal> for Problem {
             }
             Refusal::NoSuchPayment => Self::payment_not_found(),
             Refusal::NotCancellable(_) => Self::new(Kind::NotCancellable, text),
+            Refusal::NoSuchTransfer => Self::transfer_not_found(),
+            Refusal::AlreadySettles(_) => Self::new(Kind::TransferSettled, text),
+            Refusal::ForkedAway => Self::new(Kind::NotAssignable, text),
+            Refusal::OtherChain(_) | Refusal::TooManyAssigned(_) => {
+                let remedy = format!("{text}; choose another payment");
+                conflict(Kind::NotAssignable, "payment_id", remedy)
+            }
             Refusal::View(error) => StoreError::Database(Box::new(error)).into(),
             Refusal::NotNext { .. }
             | Refusal::ParentMismatch { .. }

@@ -20,7 +20,7 @@ use super::body::{self, BodyStream};
 use super::origin::Origin;
 use super::pages::TaggedPage;
 use super::problem::{Kind, Problem};
-use super::{ApiContext, answer, classic, health, v1};
+use super::{ApiContext, answer, classic, health, transfers, v1};
 
 /// How long a request may take from its head to its answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -53,6 +53,9 @@ enum Resource<'a> {
     PaymentEvents(&'a str),
     Events,
     Deliveries,
+    Transfers,
+    Transfer(&'a str),
+    Assignment(&'a str),
 }
 
 /// What a method wants. HEAD is a GET whose body hyper leaves out.
@@ -185,7 +188,12 @@ async fn read(ctx: &ApiContext, resource: Resource<'_>, query: &str) -> Result<R
         Resource::PaymentEvents(id) => v1::payment_events(ctx, id, query).await,
         Resource::Events => v1::events(ctx, query).await,
         Resource::Deliveries => v1::deliveries(ctx, query).await,
-        Resource::Page(_) | Resource::Creation | Resource::Cancellation(_) => {
+        Resource::Transfers => transfers::list(ctx, query).await,
+        Resource::Transfer(id) => transfers::get(ctx, id).await,
+        Resource::Page(_)
+        | Resource::Creation
+        | Resource::Cancellation(_)
+        | Resource::Assignment(_) => {
             Err(Problem::method_not_allowed(&Method::GET, resource.allow()))
         }
     }
@@ -199,6 +207,7 @@ async fn write(
     match resource {
         Resource::Creation => classic::create(ctx, &json_body(request).await?).await,
         Resource::Payments => v1::create(ctx, &json_body(request).await?).await,
+        Resource::Assignment(id) => transfers::assign(ctx, id, &json_body(request).await?).await,
         Resource::Cancellation(id) => {
             // Nothing in it matters, but what is left unread costs the client its connection.
             body::read(&request.headers, request.body).await?;
@@ -249,6 +258,15 @@ impl<'a> Resource<'a> {
             },
             [Some("v1"), Some("events"), None, ..] => Self::Events,
             [Some("v1"), Some("deliveries"), None, ..] => Self::Deliveries,
+            [Some("v1"), Some("transfers"), None, ..] => Self::Transfers,
+            [Some("v1"), Some("transfers"), Some(id), None, ..] => Self::Transfer(id),
+            [
+                Some("v1"),
+                Some("transfers"),
+                Some(id),
+                Some("assign"),
+                None,
+            ] => Self::Assignment(id),
             _ => return None,
         })
     }
@@ -256,7 +274,7 @@ impl<'a> Resource<'a> {
     /// The methods, as the `Allow` header lists them.
     const fn allow(self) -> &'static str {
         match self {
-            Self::Creation | Self::Cancellation(_) => WRITE,
+            Self::Creation | Self::Cancellation(_) | Self::Assignment(_) => WRITE,
             Self::Payments => READ_WRITE,
             _ => READ,
         }

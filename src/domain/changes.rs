@@ -9,7 +9,7 @@ use thiserror::Error;
 use super::chain::BlockHeader;
 use super::claim::{Claim, ClaimKey, ClaimQuery};
 use super::event::Event;
-use super::ids::{ChainId, Height, PaymentId, Sequence, TransferKey, UnixMs, Watched};
+use super::ids::{ChainId, Height, PaymentId, Sequence, TransferKey, TxId, UnixMs, Watched};
 use super::payment::{Awaits, ChainPoint, Payment, Status, TransferRecord};
 
 /// The store failed to answer; the commit in hand is given up.
@@ -43,6 +43,8 @@ pub trait View {
     /// Whether any payment takes notice of transfers on this chain.
     fn watches(&self, chain: ChainId) -> Result<bool, ViewError>;
     fn transfer(&self, key: &TransferKey) -> Result<Option<TransferRecord>, ViewError>;
+    /// Transfers of a transaction that a fork took away after they had been assigned by hand.
+    fn promises(&self, chain: ChainId, txid: TxId) -> Result<Vec<TransferRecord>, ViewError>;
     fn transfers_above(
         &self,
         chain: ChainId,

@@ -3,6 +3,8 @@
 //! The ledger's own workbench. It keeps payments as a decision found them and as it leaves them, lets the matcher judge
 //! transfers, and notes what must be announced. Refuses to decide whether a block may be processed at all.
 
+mod by_hand;
+
 use std::collections::{BTreeSet, HashMap};
 
 use super::amount::Amount;
@@ -15,8 +17,8 @@ use super::ids::{ChainId, Height, PaymentId, TransferKey, UnixMs, Watched};
 use super::ledger::BATCH_PAYMENTS;
 use super::matcher::{self, Verdict};
 use super::payment::{
-    ChainPoint, Credit, CreditState, MatchRule, Payment, Status, TransferRecord, TransferState,
-    UnmatchedReason, depth,
+    Basis, ChainPoint, Credit, CreditState, MatchRule, Payment, Status, TransferRecord,
+    TransferState, UnmatchedReason, depth,
 };
 
 /// Payments of one kind that are looked at for one transfer at most, beside those that this commit has moved on.
@@ -119,10 +121,6 @@ impl<'a> Draft<'a> {
         if transfer.amount.is_zero() || self.is_settled(&key)? {
             return Ok(());
         }
-        let candidates = self.candidates(transfer)?;
-        if candidates.is_empty() {
-            return Ok(());
-        }
         let mut record = TransferRecord {
             key,
             from: transfer.from,
@@ -131,10 +129,19 @@ impl<'a> Draft<'a> {
             height: at.tip,
             block_time: at.tip_time,
             state: TransferState::Reverted,
+            assigned: None,
         };
+        if let Some(assignment) = self.take_promise(&record)? {
+            self.keep_promise(record, assignment, at);
+            return Ok(());
+        }
+        let candidates = self.candidates(transfer)?;
+        if candidates.is_empty() {
+            return Ok(());
+        }
         let verdict = matcher::judge(&record, &candidates);
         record.state = state_after(verdict);
-        self.transfers.push(record);
+        self.put_transfer(record);
         self.carry_out(verdict, record, at);
         Ok(())
     }
@@ -176,18 +183,26 @@ impl<'a> Draft<'a> {
 
     /// Whether this very transfer has been dealt with and not been taken back since.
     fn is_settled(&self, key: &TransferKey) -> Result<bool, ViewError> {
-        if self.transfers.iter().any(|t| t.key == *key) {
-            return Ok(true);
-        }
-        let known = self.view.transfer(key)?;
+        let known = match self.transfers.iter().find(|t| t.key == *key) {
+            Some(here) => Some(*here),
+            None => self.view.transfer(key)?,
+        };
         Ok(known.is_some_and(|t| t.state != TransferState::Reverted))
+    }
+
+    /// Notes what became of a transfer, in place of what this decision had noted of it before.
+    fn put_transfer(&mut self, record: TransferRecord) {
+        match self.transfers.iter_mut().find(|t| t.key == record.key) {
+            Some(here) => *here = record,
+            None => self.transfers.push(record),
+        }
     }
 
     fn carry_out(&mut self, verdict: Verdict, record: TransferRecord, at: ChainPoint) {
         match verdict {
             Verdict::Credit(id) => {
                 if let Some(payment) = self.get_mut(id) {
-                    payment.credit(credit_of(&record));
+                    payment.credit(credit_of(&record, Basis::Matched));
                 }
                 self.settle(id, at, Some(record));
             }
@@ -216,7 +231,7 @@ impl<'a> Draft<'a> {
     ) -> Result<(), ViewError> {
         let state = record.state;
         record.state = TransferState::Reverted;
-        self.transfers.push(record);
+        self.put_transfer(record);
         let TransferState::Credited(id) = state else {
             return Ok(());
         };
@@ -231,7 +246,7 @@ impl<'a> Draft<'a> {
         }
         let before = payment.status;
         payment.settle(at, now);
-        let after = if was_completed {
+        let after = if was_completed && payment.status != Status::Completed {
             AfterCompletion::Yes
         } else {
             AfterCompletion::No
@@ -249,8 +264,8 @@ impl<'a> Draft<'a> {
         };
         let before = payment.status;
         payment.settle(at, now);
-        if credited.is_some() {
-            self.announce_detection(id, credited, at);
+        if let Some(record) = credited {
+            self.announce_credit(EventKind::Detected, record, id, before, at);
         }
         self.announce_status(id, before, at);
     }
@@ -278,16 +293,19 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// A payment that completes in the block of its detection is still announced as seen first.
-    fn announce_detection(
+    /// A payment that completes by this very credit is still announced as seen first.
+    fn announce_credit(
         &mut self,
+        kind: EventKind,
+        record: TransferRecord,
         id: PaymentId,
-        credited: Option<TransferRecord>,
+        before: Status,
         at: ChainPoint,
     ) {
-        self.announce(EventKind::Detected, id, credited, at.tip);
-        let detected = self.events.last_mut().and_then(|e| e.payment.as_mut());
-        if let Some(payment) = detected.filter(|p| p.status == Status::Completed) {
+        self.announce(kind, id, Some(record), at.tip);
+        let announced = self.events.last_mut().and_then(|e| e.payment.as_mut());
+        let completing = |p: &&mut Payment| p.status == Status::Completed && p.status != before;
+        if let Some(payment) = announced.filter(completing) {
             payment.status = Status::Confirming;
             payment.completed_at = None;
             payment.closed_at = None;
@@ -352,7 +370,7 @@ impl<'a> Draft<'a> {
     }
 }
 
-fn credit_of(record: &TransferRecord) -> Credit {
+fn credit_of(record: &TransferRecord, basis: Basis) -> Credit {
     Credit {
         txid: record.key.txid,
         log_index: record.key.log_index,
@@ -361,6 +379,7 @@ fn credit_of(record: &TransferRecord) -> Credit {
         height: record.height,
         block_time: record.block_time,
         state: CreditState::Seen,
+        basis,
     }
 }
 

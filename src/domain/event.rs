@@ -18,10 +18,12 @@ pub enum EventKind {
     Expired,
     Cancelled,
     TransferUnmatched,
+    /// An operator decided which payment a transfer settles.
+    TransferAssigned,
 }
 
 impl EventKind {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Created,
         Self::Detected,
         Self::Completed,
@@ -33,6 +35,7 @@ impl EventKind {
         Self::Expired,
         Self::Cancelled,
         Self::TransferUnmatched,
+        Self::TransferAssigned,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -48,6 +51,7 @@ impl EventKind {
             Self::Expired => "payment.expired",
             Self::Cancelled => "payment.cancelled",
             Self::TransferUnmatched => "transfer.unmatched",
+            Self::TransferAssigned => "transfer.assigned",
         }
     }
 

@@ -161,6 +161,25 @@ pub struct TransferKey {
     pub log_index: u32,
 }
 
+impl fmt::Display for TransferKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "trf_{}_{}_{}", self.chain.0, self.txid, self.log_index)
+    }
+}
+
+impl TransferKey {
+    /// Reads `trf_<chain's number>_<txid>_<log index>`, and no other spelling of it.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.strip_prefix("trf_")?.split('_');
+        let key = Self {
+            chain: ChainId(parts.next()?.parse().ok()?),
+            txid: TxId::from_hex(parts.next()?)?,
+            log_index: parts.next()?.parse().ok()?,
+        };
+        (key.to_string() == text).then_some(key)
+    }
+}
+
 /// An address on one chain: what is watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Watched {

@@ -11,8 +11,8 @@ use super::chain::{Block, BlockHeader};
 use super::changes::{ChainChange, Changes, PaymentChange, Timer, Unfinished, View, ViewError};
 use super::draft::Draft;
 use super::event::{AfterCompletion, Event, EventKind};
-use super::ids::{BlockHash, ChainId, Height, PaymentId, UnixMs};
-use super::payment::{AmountMode, ChainPoint, Payment, Status};
+use super::ids::{BlockHash, ChainId, Height, PaymentId, TransferKey, UnixMs};
+use super::payment::{AmountMode, Assignment, ChainPoint, Payment, Status, TransferState};
 
 /// Timers and confirmations handled in one commit at most; the rest follows in the next.
 pub const BATCH_PAYMENTS: usize = 5_000;
@@ -32,6 +32,16 @@ pub enum Refusal {
     NoSuchPayment,
     #[error("a payment that is {} cannot be cancelled", .0.as_str())]
     NotCancellable(Status),
+    #[error("there is no such transfer")]
+    NoSuchTransfer,
+    #[error("the transfer already settles payment {0}")]
+    AlreadySettles(PaymentId),
+    #[error("the transfer's block was forked away; it can be assigned once it is in a block again")]
+    ForkedAway,
+    #[error("the transfer and payment {0} are on different chains")]
+    OtherChain(PaymentId),
+    #[error("payment {0} has as many transfers assigned to it as one payment can")]
+    TooManyAssigned(PaymentId),
     #[error("block {height} does not extend the cursor")]
     NotNext { height: Height },
     #[error("block {height} does not follow our block before it: its parent is {parent}")]
@@ -110,6 +120,49 @@ pub fn cancel(view: &dyn View, id: PaymentId, now: UnixMs) -> Result<Changes, Re
         payment.cancel(now);
     }
     draft.announce(EventKind::Cancelled, id, None, tip);
+    Ok(draft.finish(None))
+}
+
+/// Settles a payment with a transfer that settled nothing, because an operator says so.
+///
+/// The operator's word overrides what the matcher goes by: amount, time, address and the payment's status. A payer often
+/// sends to the address of an earlier order, so the address need not be the payment's; only the chain must be. It does
+/// not override finality: the payment completes when the transfer counts by the payment's own rule. Deciding the same
+/// again changes nothing.
+pub fn assign(
+    view: &dyn View,
+    key: &TransferKey,
+    id: PaymentId,
+    now: UnixMs,
+) -> Result<Changes, Refusal> {
+    let record = view.transfer(key)?.ok_or(Refusal::NoSuchTransfer)?;
+    let payment = view.payment(id)?.ok_or(Refusal::NoSuchPayment)?;
+    let (reason, meant_for) = match record.state {
+        TransferState::Unmatched { reason, payment } => (reason, payment),
+        TransferState::Credited(owner) if owner == id && record.assigned.is_some() => {
+            return Ok(Changes::default());
+        }
+        TransferState::Credited(owner) => return Err(Refusal::AlreadySettles(owner)),
+        TransferState::Reverted => return Err(Refusal::ForkedAway),
+    };
+    if payment.chain != key.chain {
+        return Err(Refusal::OtherChain(id));
+    }
+    if !payment.has_room_by_hand() {
+        return Err(Refusal::TooManyAssigned(id));
+    }
+    let cursor = view.cursor(key.chain)?.ok_or(Refusal::NotNext {
+        height: record.height,
+    })?;
+    let mut draft = Draft::new(view, key.chain, now);
+    draft.open(id)?;
+    let assignment = Assignment {
+        payment: id,
+        at: now,
+        reason,
+        meant_for,
+    };
+    draft.assign(record, assignment, cursor.point());
     Ok(draft.finish(None))
 }
 

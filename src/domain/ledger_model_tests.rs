@@ -1,9 +1,9 @@
-//! Random histories of payments, cancellations, blocks, forks and finality, compared after every step with a model
+//! Random histories of payments, cancellations, assignments by hand, blocks, forks and finality, compared after every step with a model
 //! that knows no history but the blocks now on the chain: it replays them, with the commands between them, from nothing.
 //!
 //! What a fork must undo is undone in the model by not being there. Four things rightly outlive the blocks that
 //! caused them, and are all that the model remembers besides: the deepest tip that ever stood on a block still on
-//! the chain (a confirmation once reached stays while its block does), the newest final height, which cancellations
+//! the chain, counted from the decision where an operator credited the block's transfer later (a confirmation once reached stays while its block does), the newest final height, which cancellations
 //! were accepted, and that an end was announced (only enough money undoes it).
 //!
 //! Left out on purpose: which reason an unmatched transfer is given and on whom it is blamed (`matcher_tests`), that
@@ -13,9 +13,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
+use super::address::Address;
 use super::chain::{Block, BlockHeader, Transfer};
 use super::changes::{Changes, PaymentKeys, View};
-use super::ids::{PaymentId, TransferKey, UnixMs};
+use super::ids::{PaymentId, TransferKey, TxId, UnixMs};
 use super::ledger::{self, AmbiguityRule, AmountPolicy, Refusal};
 use super::payment::*;
 use super::test_support::*;
@@ -35,6 +36,8 @@ enum Op {
         slots: u8,
     },
     Cancel(prop::sample::Index),
+    /// Any transfer ever seen, to any payment.
+    Assign(prop::sample::Index, prop::sample::Index),
     Block(Vec<Sent>),
     Fork(u8),
     Final(u8),
@@ -77,6 +80,7 @@ fn op() -> impl Strategy<Value = Op> {
             Op::Create { address, units, tolerance, accumulate, unique, depth, slots }
         }),
         1 => any::<prop::sample::Index>().prop_map(Op::Cancel),
+        2 => any::<[prop::sample::Index; 2]>().prop_map(|[which, whom]| Op::Assign(which, whom)),
         6 => prop::collection::vec(sent(), 0..4).prop_map(Op::Block),
         2 => (1_u8..16).prop_map(Op::Fork),
         2 => (0_u8..8).prop_map(Op::Final),
@@ -95,6 +99,23 @@ struct Standing {
 enum Command {
     Created(PaymentId),
     Cancelled(PaymentId),
+    Assigned(Decision),
+}
+
+/// What an operator has said: this money pays for this payment.
+#[derive(Debug, Clone, Copy)]
+struct Decision {
+    key: TransferKey,
+    money: Money,
+    payment: PaymentId,
+    /// The deepest tip since.
+    deepest: u64,
+}
+
+type Money = (TxId, Address, Address, u128);
+
+fn money_of(t: &Transfer) -> Money {
+    (t.txid, t.from, t.to, t.amount.base_units())
 }
 
 /// What the model remembers.
@@ -113,6 +134,13 @@ struct Replay {
     cancelled: BTreeSet<PaymentId>,
     credits: BTreeMap<PaymentId, Vec<(TransferKey, u128, usize)>>,
     transfers: BTreeMap<TransferKey, Option<PaymentId>>,
+    /// Amount and block of what settles nothing.
+    unmatched: BTreeMap<TransferKey, (u128, usize)>,
+    by_hand: BTreeSet<TransferKey>,
+    /// The deepest tip since the decision, where that came after the block.
+    decided_late: BTreeMap<TransferKey, u64>,
+    /// Decisions whose money is not on the chain.
+    waiting: Vec<Decision>,
 }
 
 impl Replay {
@@ -121,7 +149,17 @@ impl Replay {
         credits.map(|(_, amount, _)| amount).sum()
     }
 
+    /// What was assigned to a payment, with its blocks.
+    fn assigned(&self, id: PaymentId) -> impl Iterator<Item = (TransferKey, usize)> {
+        let credits = self.credits.get(&id).into_iter().flatten();
+        let by_hand = credits.filter(|(key, _, _)| self.by_hand.contains(key));
+        by_hand.map(|(key, _, place)| (*key, *place))
+    }
+
     fn is_paid(&self, p: &Payment) -> bool {
+        if self.assigned(p.id).next().is_some() {
+            return true;
+        }
         let needed = p
             .to_pay
             .base_units()
@@ -151,6 +189,12 @@ impl Replay {
         if here.is_empty() || amount == 0 || self.transfers.contains_key(&key) {
             return;
         }
+        let decided = |d: &Decision| d.money == money_of(t);
+        if let Some(at) = self.waiting.iter().position(decided) {
+            let decision = self.waiting.remove(at);
+            self.settle_by_hand(decision.payment, key, amount, place);
+            return;
+        }
         let takes = |p: &&Payment| {
             let skew = if header.height > p.created_above {
                 600_000
@@ -174,11 +218,32 @@ impl Replay {
             .or_else(|| here.iter().copied().filter(takes).find(gathering))
             .map(|p| p.id);
         self.transfers.insert(key, owner);
-        if let Some(id) = owner {
-            self.credits
-                .entry(id)
-                .or_default()
-                .push((key, amount, place));
+        match owner {
+            Some(id) => {
+                let credits = self.credits.entry(id).or_default();
+                credits.push((key, amount, place));
+            }
+            None => {
+                self.unmatched.insert(key, (amount, place));
+            }
+        }
+    }
+
+    fn settle_by_hand(&mut self, id: PaymentId, key: TransferKey, amount: u128, place: usize) {
+        self.transfers.insert(key, Some(id));
+        self.by_hand.insert(key);
+        let credits = self.credits.entry(id).or_default();
+        credits.push((key, amount, place));
+    }
+
+    /// Money that is on the chain is settled where it is; money that a fork took is waited for.
+    fn assign(&mut self, decision: Decision) {
+        match self.unmatched.remove(&decision.key) {
+            Some((amount, place)) => {
+                self.decided_late.insert(decision.key, decision.deepest);
+                self.settle_by_hand(decision.payment, decision.key, amount, place);
+            }
+            None => self.waiting.push(decision),
         }
     }
 }
@@ -200,20 +265,24 @@ impl Model {
     }
 
     fn status(&self, replay: &Replay, p: &Payment) -> Status {
-        if replay.cancelled.contains(&p.id) {
+        let decided = replay.assigned(p.id).next().is_some();
+        if replay.cancelled.contains(&p.id) && !decided {
             return Status::Cancelled;
         }
         if replay.is_paid(p) {
             let confirmed: u128 = replay.credits[&p.id]
                 .iter()
-                .filter(|(_, _, place)| self.is_confirmed(p.finality, *place))
+                .filter(|(key, _, place)| self.is_confirmed(replay, p, key, *place))
                 .map(|(_, amount, _)| amount)
                 .sum();
             let needed = p
                 .to_pay
                 .base_units()
                 .saturating_sub(p.tolerance.base_units());
-            return if confirmed > 0 && confirmed >= needed {
+            let stands = replay
+                .assigned(p.id)
+                .any(|(key, place)| self.is_confirmed(replay, p, &key, place));
+            return if stands || confirmed > 0 && confirmed >= needed {
                 Status::Completed
             } else {
                 Status::Confirming
@@ -228,12 +297,14 @@ impl Model {
         }
     }
 
-    fn is_confirmed(&self, finality: Finality, place: usize) -> bool {
+    fn is_confirmed(&self, replay: &Replay, p: &Payment, key: &TransferKey, place: usize) -> bool {
         let standing = &self.chain[place];
         let height = standing.block.header.height.0;
-        match finality {
+        let late = replay.decided_late.get(key);
+        let deepest = late.copied().unwrap_or(standing.deepest);
+        match p.finality {
             Finality::Final => height <= self.final_height,
-            Finality::Depth(n) => standing.deepest + 1 - height >= u64::from(n),
+            Finality::Depth(n) => deepest + 1 - height >= u64::from(n),
         }
     }
 
@@ -249,6 +320,7 @@ impl Replay {
             Command::Cancelled(id) => {
                 self.cancelled.insert(id);
             }
+            Command::Assigned(decision) => self.assign(decision),
         }
     }
 }
@@ -262,6 +334,7 @@ struct World {
     branch: u8,
     next_tx: u64,
     dropped: Vec<Transfer>,
+    logs: BTreeMap<(TxId, u32), Money>,
 }
 
 impl World {
@@ -286,6 +359,7 @@ impl World {
             branch: 0,
             next_tx: 1,
             dropped: Vec::new(),
+            logs: BTreeMap::new(),
         }
     }
 
@@ -305,6 +379,7 @@ impl World {
         match op {
             Op::Create { .. } => self.create(&op),
             Op::Cancel(index) => self.cancel(index),
+            Op::Assign(which, whom) => self.assign(which, whom),
             Op::Block(sent) => self.block(&sent),
             Op::Fork(depth) => self.fork(u64::from(depth)),
             Op::Final(below) => self.finalize(u64::from(below)),
@@ -367,6 +442,35 @@ impl World {
         }
     }
 
+    fn assign(&mut self, which: prop::sample::Index, whom: prop::sample::Index) {
+        let records: Vec<_> = self.state.transfers.values().copied().collect();
+        let ids: Vec<_> = self.state.payments.keys().copied().collect();
+        if records.is_empty() || ids.is_empty() {
+            return;
+        }
+        let (record, payment) = (*which.get(&records), *whom.get(&ids));
+        let outcome = self.decide(|view| ledger::assign(view, &record.key, payment, NOW));
+        let settled_so =
+            record.state == TransferState::Credited(payment) && record.assigned.is_some();
+        match record.state {
+            TransferState::Unmatched { .. } => {
+                outcome.expect("settles nothing yet");
+                let money = (record.key.txid, record.from, record.to);
+                let decision = Decision {
+                    key: record.key,
+                    money: (money.0, money.1, money.2, record.amount.base_units()),
+                    payment,
+                    deepest: self.model.tip().height.0,
+                };
+                self.model
+                    .commands
+                    .push((self.step, Command::Assigned(decision)));
+            }
+            _ if settled_so => assert_eq!(outcome.expect("the same again"), Changes::default()),
+            _ => assert!(outcome.is_err(), "{record:?} settled {payment} as well"),
+        }
+    }
+
     fn block(&mut self, sent: &[Sent]) {
         let mut transfers: Vec<Transfer> = Vec::new();
         for (log_index, one) in (0_u32..).zip(sent) {
@@ -385,6 +489,7 @@ impl World {
             let amount = units(u128::from(amount));
             transfers.push(transfer_to(to, tx, log_index, amount));
         }
+        transfers.retain(|t| self.is_possible(t));
         let tip = *self.model.tip();
         let height = tip.height.next();
         let block = Block {
@@ -411,6 +516,17 @@ impl World {
         for standing in &mut self.model.chain {
             standing.deepest = standing.deepest.max(height.0);
         }
+        for (_, command) in &mut self.model.commands {
+            if let Command::Assigned(decision) = command {
+                decision.deepest = decision.deepest.max(height.0);
+            }
+        }
+    }
+
+    /// No log of a transaction is two different transfers.
+    fn is_possible(&mut self, t: &Transfer) -> bool {
+        let known = self.logs.entry((t.txid, t.log_index));
+        *known.or_insert(money_of(t)) == money_of(t)
     }
 
     fn new_tx(&mut self) -> u64 {

@@ -15,6 +15,7 @@ fn arriving(height: u64, amount: Amount) -> TransferRecord {
         height: Height(height),
         block_time: slot(height),
         state: TransferState::Reverted,
+        assigned: None,
     }
 }
 
@@ -207,6 +208,7 @@ fn a_payment_full_of_pieces_takes_only_the_one_that_completes_it() {
                 height: Height(140),
                 block_time: slot(140),
                 state: CreditState::Seen,
+                basis: Basis::Matched,
             });
         }
     });

@@ -12,6 +12,8 @@ pub mod event;
 pub mod ids;
 pub mod ledger;
 #[cfg(test)]
+mod ledger_assign_tests;
+#[cfg(test)]
 mod ledger_create_tests;
 #[cfg(test)]
 mod ledger_model_tests;
@@ -26,3 +28,4 @@ mod payment_tests;
 pub mod retry;
 #[cfg(test)]
 pub mod test_support;
+pub mod transfer;

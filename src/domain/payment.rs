@@ -6,6 +6,7 @@
 use super::address::Address;
 use super::amount::Amount;
 use super::ids::{ChainId, Height, PaymentId, TransferKey, TxId, UnixMs, Watched};
+pub use super::transfer::{Assignment, TransferRecord, TransferState, UnmatchedReason};
 
 /// Transfers credited to one payment at most; a payer who sends more pieces gets them listed as unmatched.
 pub const MAX_CREDITS: usize = 64;
@@ -90,6 +91,15 @@ pub enum CreditState {
     Reverted,
 }
 
+/// Why a credit counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Basis {
+    /// The matcher found that it fits.
+    Matched,
+    /// An operator decided that it pays for this payment, whatever its amount and time.
+    ByHand,
+}
+
 /// A transfer that counts towards a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Credit {
@@ -100,6 +110,7 @@ pub struct Credit {
     pub height: Height,
     pub block_time: UnixMs,
     pub state: CreditState,
+    pub basis: Basis,
 }
 
 /// Which webhooks a payment's callback hears.
@@ -142,6 +153,8 @@ pub struct Payment {
     pub status: Status,
     /// Wall time at which the payment was completed, ended or cancelled.
     pub closed_at: Option<UnixMs>,
+    /// Wall time of the cancellation. It stands, except while a transfer that was assigned by hand pays all the same.
+    pub cancelled_at: Option<UnixMs>,
     pub completed_at: Option<UnixMs>,
     /// Confirmations when it completed.
     pub final_confirmations: Option<u32>,
@@ -258,6 +271,17 @@ impl Payment {
             || self.received().saturating_add(amount) >= self.needed()
     }
 
+    /// Whether one more transfer can be assigned by hand.
+    pub fn has_room_by_hand(&self) -> bool {
+        let by_hand = self.live_credits().filter(|c| c.basis == Basis::ByHand);
+        by_hand.count() < MAX_CREDITS
+    }
+
+    /// Whether enough was seen, or an operator said that it is enough.
+    pub const fn is_paid(&self) -> bool {
+        matches!(self.status, Status::Confirming | Status::Completed)
+    }
+
     /// Chain time until which transfers to the address are noticed.
     pub fn grace_end(&self) -> UnixMs {
         self.expires_at.plus_seconds(self.grace_seconds)
@@ -299,7 +323,8 @@ impl Payment {
 
     /// Derives the status from the credits at this point of the chain.
     ///
-    /// Once confirmed, a credit stays so until its own block is forked away. A cancelled payment stays cancelled.
+    /// Once confirmed, a credit stays so until its own block is forked away. A cancelled payment stays cancelled, unless
+    /// a transfer was assigned to it by hand.
     pub fn settle(&mut self, at: ChainPoint, now: UnixMs) {
         let finality = self.finality;
         for credit in &mut self.credits {
@@ -326,15 +351,19 @@ impl Payment {
     }
 
     fn derive_status(&self, at: ChainPoint) -> Status {
-        if self.status == Status::Cancelled {
+        let by_hand = || self.live_credits().filter(|c| c.basis == Basis::ByHand);
+        let decided = by_hand().next().is_some();
+        if self.cancelled_at.is_some() && !decided {
             return Status::Cancelled;
         }
         let needed = self.needed();
         let received = self.received();
-        if self.confirmed() >= needed {
+        // A decision by hand overrides the amount, but not the wait for its transfer to count.
+        let decision_stands = by_hand().any(|c| c.state == CreditState::Confirmed);
+        if decision_stands || self.confirmed() >= needed {
             return Status::Completed;
         }
-        if received >= needed {
+        if decided || received >= needed {
             return Status::Confirming;
         }
         // Once announced, an end is only undone by enough money.
@@ -350,6 +379,7 @@ impl Payment {
     pub fn cancel(&mut self, now: UnixMs) {
         self.status = Status::Cancelled;
         self.closed_at = Some(now);
+        self.cancelled_at = Some(now);
     }
 
     /// The height that must become final (or, at a depth, the tip that must be reached) before the next credit is confirmed.
@@ -391,58 +421,4 @@ fn is_confirmed(finality: Finality, block: Height, at: ChainPoint) -> bool {
         Finality::Final => block <= at.final_height,
         Finality::Depth(n) => depth(block, at.tip) >= n,
     }
-}
-
-/// Why a transfer to a watched address settled nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UnmatchedReason {
-    /// No open payment on the address asks for this amount.
-    WrongAmount,
-    /// The payment it fits had already passed its deadline.
-    Late,
-    /// The payment it fits was already paid.
-    Extra,
-    /// The payment it fits was cancelled.
-    Cancelled,
-    /// It was made before any payment on the address was created.
-    Early,
-    /// The payment has taken as many transfers as one payment can.
-    TooMany,
-}
-
-impl UnmatchedReason {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::WrongAmount => "wrong_amount",
-            Self::Late => "late",
-            Self::Extra => "extra",
-            Self::Cancelled => "cancelled",
-            Self::Early => "early",
-            Self::TooMany => "too_many",
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TransferState {
-    Credited(PaymentId),
-    Unmatched {
-        reason: UnmatchedReason,
-        /// The payment it most likely was meant for.
-        payment: Option<PaymentId>,
-    },
-    /// Its block was forked away.
-    Reverted,
-}
-
-/// A transfer to a watched address and what became of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TransferRecord {
-    pub key: TransferKey,
-    pub from: Address,
-    pub to: Address,
-    pub amount: Amount,
-    pub height: Height,
-    pub block_time: UnixMs,
-    pub state: TransferState,
 }

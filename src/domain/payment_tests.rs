@@ -25,6 +25,7 @@ fn credit(tx: u64, height: u64, amount: Amount) -> Credit {
         height: Height(height),
         block_time: slot(height),
         state: CreditState::Seen,
+        basis: Basis::Matched,
     }
 }
 

@@ -70,6 +70,7 @@ pub fn payment(n: u128) -> Payment {
         grace_seconds: 86_400,
         status: Status::Pending,
         closed_at: None,
+        cancelled_at: None,
         completed_at: None,
         final_confirmations: None,
         credits: Vec::new(),
@@ -190,8 +191,13 @@ impl MemoryState {
             }
         }
         for record in &changes.transfers {
+            // A transfer that is past all forks stays so, whatever an operator makes of it.
+            let recent = self.recent.len();
             self.recent.retain(|(_, _, key)| *key != record.key);
-            if record.state != TransferState::Reverted {
+            let was_recent = self.recent.len() < recent;
+            let known = self.transfers.get(&record.key);
+            let is_back = known.is_none_or(|t| t.state == TransferState::Reverted);
+            if record.state != TransferState::Reverted && (was_recent || is_back) {
                 self.recent
                     .insert((record.key.chain, record.height, record.key));
             }
@@ -295,6 +301,13 @@ impl View for MemoryState {
 
     fn transfer(&self, key: &TransferKey) -> Result<Option<TransferRecord>, ViewError> {
         Ok(self.transfers.get(key).copied())
+    }
+
+    fn promises(&self, chain: ChainId, txid: TxId) -> Result<Vec<TransferRecord>, ViewError> {
+        let of_it = |t: &&TransferRecord| (t.key.chain, t.key.txid) == (chain, txid);
+        let waits = |t: &&TransferRecord| t.promise().is_some();
+        let found = self.transfers.values().filter(of_it).filter(waits);
+        Ok(found.copied().collect())
     }
 
     fn transfers_above(

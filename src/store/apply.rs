@@ -176,27 +176,34 @@ impl Apply<'_, '_> {
         }
         let recent = tables::recent_transfer(record.height, key);
         remove(&mut self.tables.recent_transfers, &recent)?;
+        remove(&mut self.tables.promises, &bytes)?;
         remove(&mut self.tables.transfers, &bytes)
     }
 
     fn transfer(&mut self, record: &TransferRecord) -> Result<(), StoreError> {
         let key = tables::transfer(&record.key);
+        let mut can_fork = record.state != TransferState::Reverted;
         if let Some(old) = get::<TransferRecord>(&self.tables.transfers, &key)? {
-            remove(
-                &mut self.tables.recent_transfers,
-                &tables::recent_transfer(old.height, &old.key),
-            )?;
+            let recent = tables::recent_transfer(old.height, &old.key);
+            let was_recent = self.tables.recent_transfers.remove(&recent[..]);
+            let was_recent = was_recent.map_err(database)?.is_some();
+            // A transfer that is past all forks stays so, whatever an operator makes of it.
+            can_fork &= was_recent || old.state == TransferState::Reverted;
+            remove(&mut self.tables.promises, &key)?;
             remove(
                 &mut self.tables.unmatched,
                 &tables::unmatched(old.block_time, &old.key),
             )?;
         }
         put(&mut self.tables.transfers, &key, record)?;
-        if record.state != TransferState::Reverted {
+        if can_fork {
             mark(
                 &mut self.tables.recent_transfers,
                 &tables::recent_transfer(record.height, &record.key),
             )?;
+        }
+        if record.promise().is_some() {
+            mark(&mut self.tables.promises, &key)?;
         }
         if matches!(record.state, TransferState::Unmatched { .. }) {
             mark(

@@ -28,10 +28,12 @@ use crate::domain::changes::{Changes, Cursor, View};
 use crate::domain::delivery::{Attempt, Delivery};
 use crate::domain::event::EventKind;
 use crate::domain::ids::{
-    ChainId, DeliveryId, EndpointId, EventId, Height, PaymentId, Sequence, UnixMs, Watched,
+    ChainId, DeliveryId, EndpointId, EventId, Height, PaymentId, Sequence, TransferKey, UnixMs,
+    Watched,
 };
 use crate::domain::ledger::Refusal;
-use crate::domain::payment::{Payment, Status};
+use crate::domain::payment::{Payment, Status, TransferRecord};
+use crate::domain::transfer::TransferPlace;
 
 /// Something between us and the disk failed.
 #[derive(Debug, Error)]
@@ -166,6 +168,13 @@ pub struct DeliveryFilter {
     pub state: Option<&'static str>,
 }
 
+/// Which transfers a list shows.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TransferFilter {
+    /// The payment that they most likely were meant for.
+    pub meant_for: Option<PaymentId>,
+}
+
 /// A piece of a list and where the next one begins.
 #[derive(Debug, Clone)]
 pub struct Page<T, C> {
@@ -221,6 +230,14 @@ pub trait Store: Send + Sync + 'static {
         after: Option<PaymentId>,
         limit: usize,
     ) -> Result<Page<Payment, PaymentId>, StoreError>;
+    async fn transfer(&self, key: TransferKey) -> Result<Option<TransferRecord>, StoreError>;
+    /// Transfers that settled nothing, by the time of their blocks.
+    async fn unmatched(
+        &self,
+        filter: TransferFilter,
+        after: Option<TransferPlace>,
+        limit: usize,
+    ) -> Result<Page<TransferRecord, TransferPlace>, StoreError>;
     /// Events after a number, oldest first.
     async fn events(
         &self,

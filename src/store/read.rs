@@ -8,14 +8,18 @@ use super::rows::Stored;
 use super::tables::{self, Bytes, Definition};
 use super::view::{cursor_of, database, get, keys};
 use super::{
-    DeliveryFilter, DueKey, EventRow, EventScope, Page, PaymentFilter, StoreError, WatchedPayment,
+    DeliveryFilter, DueKey, EventRow, EventScope, Page, PaymentFilter, StoreError, TransferFilter,
+    WatchedPayment,
 };
 use crate::domain::address::Address;
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::{Cursor, Timer};
 use crate::domain::delivery::{Attempt, Delivery};
-use crate::domain::ids::{ChainId, DeliveryId, Height, PaymentId, Sequence, UnixMs, Watched};
-use crate::domain::payment::{Payment, Status};
+use crate::domain::ids::{
+    ChainId, DeliveryId, Height, PaymentId, Sequence, TransferKey, UnixMs, Watched,
+};
+use crate::domain::payment::{Payment, Status, TransferRecord, TransferState};
+use crate::domain::transfer::TransferPlace;
 
 /// Rows looked at for one page of a filtered list; a page may end early with a `next`.
 const SCAN_ROWS: usize = 10_000;
@@ -73,6 +77,41 @@ impl Snapshot {
             .filter(|p| filter.chain.is_none_or(|chain| p.chain == chain))
             .collect();
         Ok(Page { items, next: None })
+    }
+
+    pub fn transfer(&self, key: &TransferKey) -> Result<Option<TransferRecord>, StoreError> {
+        get(&self.open(tables::TRANSFERS)?, &tables::transfer(key))
+    }
+
+    pub fn unmatched(
+        &self,
+        filter: TransferFilter,
+        after: Option<TransferPlace>,
+        limit: usize,
+    ) -> Result<Page<TransferRecord, TransferPlace>, StoreError> {
+        let (index, rows) = (self.open(tables::UNMATCHED)?, self.open(tables::TRANSFERS)?);
+        let end = after.map_or_else(
+            || tables::after_prefix(&[]),
+            |place| tables::unmatched(place.block_time, &place.key),
+        );
+        let entries = index.range::<&[u8]>(..&end[..]).map_err(database)?;
+        let mut page = Page {
+            items: Vec::new(),
+            next: None,
+        };
+        let mut last = None;
+        for (looked_at, entry) in entries.rev().enumerate() {
+            if page.items.len() == limit || looked_at == SCAN_ROWS {
+                page.next = last;
+                break;
+            }
+            let (key, _) = entry.map_err(database)?;
+            last = tables::unmatched_from(key.value());
+            let row = key.value().get(8..).unwrap_or_default();
+            let record: Option<TransferRecord> = get(&rows, row)?;
+            page.items.extend(record.filter(|t| is_wanted(filter, t)));
+        }
+        Ok(page)
     }
 
     pub fn events(
@@ -278,6 +317,13 @@ impl OpenPayments {
             (a, b) => a.or(b),
         };
     }
+}
+
+fn is_wanted(filter: TransferFilter, transfer: &TransferRecord) -> bool {
+    let TransferState::Unmatched { payment, .. } = transfer.state else {
+        return false;
+    };
+    filter.meant_for.is_none_or(|id| payment == Some(id))
 }
 
 fn watched_from(key: &[u8]) -> Option<WatchedPayment> {

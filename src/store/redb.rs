@@ -14,21 +14,22 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::read::{OpenPayments, Snapshot};
 use super::rows::{State, Stored};
-use super::view::{database, get};
+use super::view::{WriteTable, database, get};
 use super::writer::{self, Job, Publish};
 use super::{
     CommitError, Counters, DeliveryFilter, DueKey, EventRow, EventScope, Observer, Page,
-    PaymentFilter, Plan, Store, StoreError, StoreIdentity, WatchedPayment, Write, tables,
-    unfinished,
+    PaymentFilter, Plan, Store, StoreError, StoreIdentity, TransferFilter, WatchedPayment, Write,
+    tables, unfinished,
 };
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::Cursor;
 use crate::domain::delivery::{Attempt, Delivery};
-use crate::domain::ids::{ChainId, DeliveryId, Height, PaymentId, Sequence, UnixMs};
-use crate::domain::payment::Payment;
+use crate::domain::ids::{ChainId, DeliveryId, Height, PaymentId, Sequence, TransferKey, UnixMs};
+use crate::domain::payment::{Payment, TransferRecord};
+use crate::domain::transfer::TransferPlace;
 
 /// The format that this program writes; see the file's `meta` table.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Plans that may wait for the writer; more wait in their callers.
 const QUEUE_PLANS: usize = 4_096;
 
@@ -240,12 +241,12 @@ fn prepare(db: &Database, path: &str, new_identity: &StoreIdentity) -> Result<()
                     known: FORMAT,
                 });
             }
-            Some(_) => {}
+            Some(FORMAT) => {}
+            // Rows of every older version can be read; an older program cannot read what is written from now on.
+            Some(_) => write_format(&mut meta)?,
             None => {
-                let format = FORMAT.to_be_bytes();
                 let identity = new_identity.encode()?;
-                meta.insert(tables::META_FORMAT, &format[..])
-                    .map_err(database)?;
+                write_format(&mut meta)?;
                 meta.insert(tables::META_IDENTITY, identity.as_slice())
                     .map_err(database)?;
             }
@@ -255,6 +256,13 @@ fn prepare(db: &Database, path: &str, new_identity: &StoreIdentity) -> Result<()
         txn.open_table(*table).map_err(database)?;
     }
     txn.commit().map_err(database)
+}
+
+fn write_format(meta: &mut WriteTable<'_>) -> Result<(), StoreError> {
+    let format = FORMAT.to_be_bytes();
+    meta.insert(tables::META_FORMAT, &format[..])
+        .map_err(database)?;
+    Ok(())
 }
 
 fn read_format(
@@ -312,6 +320,19 @@ impl Store for RedbStore {
         limit: usize,
     ) -> Result<Page<Payment, PaymentId>, StoreError> {
         self.query(move |s| s.payments(&filter, after, limit)).await
+    }
+
+    async fn transfer(&self, key: TransferKey) -> Result<Option<TransferRecord>, StoreError> {
+        self.query(move |s| s.transfer(&key)).await
+    }
+
+    async fn unmatched(
+        &self,
+        filter: TransferFilter,
+        after: Option<TransferPlace>,
+        limit: usize,
+    ) -> Result<Page<TransferRecord, TransferPlace>, StoreError> {
+        self.query(move |s| s.unmatched(filter, after, limit)).await
     }
 
     async fn events(

@@ -12,6 +12,7 @@ use crate::domain::ids::{
     Watched,
 };
 use crate::domain::payment::{Awaits, MatchRule};
+use crate::domain::transfer::TransferPlace;
 
 pub type Bytes = &'static [u8];
 pub type Definition = TableDefinition<'static, Bytes, Bytes>;
@@ -43,6 +44,8 @@ tables! {
     RECENT_TRANSFERS = "recent_transfers";
     /// block time, transfer: those that settled nothing
     UNMATCHED = "unmatched";
+    /// chain, txid, log index: assigned by hand, then forked away
+    PROMISES = "promises";
     /// chain, height -> row
     BLOCKS = "blocks";
     /// sequence -> row
@@ -171,11 +174,15 @@ pub fn awaits(chain: ChainId, awaits: Awaits, id: PaymentId) -> Vec<u8> {
 
 pub fn transfer(key: &TransferKey) -> Vec<u8> {
     [
-        &key.chain.0.to_be_bytes()[..],
-        &key.txid.0,
+        &transaction(key.chain, key.txid)[..],
         &key.log_index.to_be_bytes(),
     ]
     .concat()
+}
+
+/// The beginning of the keys of a transaction's transfers.
+pub fn transaction(chain: ChainId, txid: TxId) -> Vec<u8> {
+    [&chain.0.to_be_bytes()[..], &txid.0].concat()
 }
 
 pub fn transfer_from(bytes: &[u8]) -> Option<TransferKey> {
@@ -196,6 +203,14 @@ pub fn recent_transfer(at: Height, key: &TransferKey) -> Vec<u8> {
 
 pub fn unmatched(at: UnixMs, key: &TransferKey) -> Vec<u8> {
     [&at.0.to_be_bytes()[..], &transfer(key)].concat()
+}
+
+/// The place of an unmatched transfer's key.
+pub fn unmatched_from(bytes: &[u8]) -> Option<TransferPlace> {
+    Some(TransferPlace {
+        block_time: UnixMs(u64::from_be_bytes(bytes.get(..8)?.try_into().ok()?)),
+        key: transfer_from(bytes.get(8..)?)?,
+    })
 }
 
 pub fn sequence(sequence: Sequence) -> [u8; 8] {

@@ -8,7 +8,7 @@ use super::tables::{self, Bytes};
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::{Cursor, Timer, View, ViewError};
 use crate::domain::claim::{Claim, ClaimOrder, ClaimQuery, Width};
-use crate::domain::ids::{ChainId, Height, PaymentId, Sequence, TransferKey, UnixMs};
+use crate::domain::ids::{ChainId, Height, PaymentId, Sequence, TransferKey, TxId, UnixMs};
 use crate::domain::payment::{Awaits, ChainPoint, Payment, TransferRecord};
 
 pub type WriteTable<'txn> = Table<'txn, Bytes, Bytes>;
@@ -24,6 +24,7 @@ pub struct WriteTables<'txn> {
     pub transfers: WriteTable<'txn>,
     pub recent_transfers: WriteTable<'txn>,
     pub unmatched: WriteTable<'txn>,
+    pub promises: WriteTable<'txn>,
     pub blocks: WriteTable<'txn>,
     pub events: WriteTable<'txn>,
     pub payment_events: WriteTable<'txn>,
@@ -46,6 +47,7 @@ impl<'txn> WriteTables<'txn> {
             transfers: open(tables::TRANSFERS)?,
             recent_transfers: open(tables::RECENT_TRANSFERS)?,
             unmatched: open(tables::UNMATCHED)?,
+            promises: open(tables::PROMISES)?,
             blocks: open(tables::BLOCKS)?,
             events: open(tables::EVENTS)?,
             payment_events: open(tables::PAYMENT_EVENTS)?,
@@ -202,6 +204,17 @@ impl View for CommitView<'_, '_> {
 
     fn transfer(&self, key: &TransferKey) -> Result<Option<TransferRecord>, ViewError> {
         get(&self.tables.transfers, &tables::transfer(key)).map_err(view_error)
+    }
+
+    fn promises(&self, chain: ChainId, txid: TxId) -> Result<Vec<TransferRecord>, ViewError> {
+        let prefix = tables::transaction(chain, txid);
+        let end = tables::after_prefix(&prefix);
+        let found = keys(&self.tables.promises, &prefix, &end, usize::MAX).map_err(view_error)?;
+        found
+            .iter()
+            .filter_map(|key| get(&self.tables.transfers, key).transpose())
+            .collect::<Result<_, _>>()
+            .map_err(view_error)
     }
 
     fn transfers_above(

@@ -24,6 +24,7 @@ fn seen_at(tx: u64, height: u64, state: TransferState) -> TransferRecord {
         height: Height(height),
         block_time: slot(height),
         state,
+        assigned: None,
     }
 }
 

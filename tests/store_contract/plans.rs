@@ -24,6 +24,11 @@ fn credit(n: u8, state: CreditState) -> Credit {
         height: Height(u64::MAX - u64::from(n)),
         block_time: UnixMs(u64::MAX),
         state,
+        basis: if n.is_multiple_of(2) {
+            Basis::Matched
+        } else {
+            Basis::ByHand
+        },
     }
 }
 
@@ -45,6 +50,7 @@ fn unusual_payments() -> Vec<Payment> {
         p.grace_seconds = u64::MAX;
         p.status = Status::Completed;
         p.closed_at = Some(UnixMs(3));
+        p.cancelled_at = Some(UnixMs(5));
         p.completed_at = Some(UnixMs(4));
         p.final_confirmations = Some(u32::MAX);
         p.credits = vec![

@@ -9,16 +9,22 @@ use crate::domain::chain::BlockHeader;
 use crate::domain::changes::{Cursor, Timer, View, ViewError};
 use crate::domain::claim::{Claim, ClaimKey, ClaimQuery};
 use crate::domain::delivery::{Attempt, Delivery};
-use crate::domain::ids::{ChainId, DeliveryId, Height, PaymentId, Sequence, TransferKey, UnixMs};
-use crate::domain::payment::{ChainPoint, Payment, TransferRecord};
+use crate::domain::ids::{
+    ChainId, DeliveryId, Height, PaymentId, Sequence, TransferKey, TxId, UnixMs,
+};
+use crate::domain::payment::{ChainPoint, Payment, TransferRecord, TransferState};
+use crate::domain::transfer::TransferPlace;
 use crate::store::{
     CommitError, Counters, DeliveryFilter, DueKey, EventRow, EventScope, OpenPayments,
-    Page as ListPage, PaymentFilter, Plan, Store, StoreError, StoreIdentity, WatchedPayment, Write,
+    Page as ListPage, PaymentFilter, Plan, Store, StoreError, StoreIdentity, TransferFilter,
+    WatchedPayment, Write,
 };
 
 #[derive(Default)]
 pub struct Rows {
     pub payments: BTreeMap<PaymentId, Payment>,
+    pub transfers: BTreeMap<TransferKey, TransferRecord>,
+    pub cursor: Option<Cursor>,
     pub events: Vec<EventRow>,
     pub deliveries: Vec<Delivery>,
 }
@@ -90,14 +96,17 @@ impl View for Rows {
             .values()
             .any(|p| p.watched && p.chain == chain))
     }
-    fn transfer(&self, _: &TransferKey) -> Result<Option<TransferRecord>, ViewError> {
-        Ok(None)
+    fn transfer(&self, key: &TransferKey) -> Result<Option<TransferRecord>, ViewError> {
+        Ok(self.transfers.get(key).copied())
+    }
+    fn promises(&self, _: ChainId, _: TxId) -> Result<Vec<TransferRecord>, ViewError> {
+        Ok(Vec::new())
     }
     fn transfers_above(&self, _: ChainId, _: Height) -> Result<Vec<TransferRecord>, ViewError> {
         Ok(Vec::new())
     }
     fn cursor(&self, _: ChainId) -> Result<Option<Cursor>, ViewError> {
-        Ok(None)
+        Ok(self.cursor)
     }
     fn block(&self, _: ChainId, _: Height) -> Result<Option<BlockHeader>, ViewError> {
         Ok(None)
@@ -122,6 +131,9 @@ impl Store for MemoryStore {
             if let Some(payment) = &change.after {
                 rows.payments.insert(payment.id, payment.clone());
             }
+        }
+        for record in &write.changes.transfers {
+            rows.transfers.insert(record.key, *record);
         }
         rows.events
             .extend(write.events.iter().map(|e| e.row.clone()));
@@ -163,6 +175,30 @@ impl Store for MemoryStore {
         let more = items.len() > limit;
         items.truncate(limit);
         let next = items.last().filter(|_| more).map(|p| p.id);
+        Ok(ListPage { items, next })
+    }
+    async fn transfer(&self, key: TransferKey) -> Result<Option<TransferRecord>, StoreError> {
+        Ok(self.answer().await?.transfers.get(&key).copied())
+    }
+    async fn unmatched(
+        &self,
+        filter: TransferFilter,
+        after: Option<TransferPlace>,
+        limit: usize,
+    ) -> Result<ListPage<TransferRecord, TransferPlace>, StoreError> {
+        let rows = self.answer().await?;
+        let wanted = |t: &&TransferRecord| match t.state {
+            TransferState::Unmatched { payment, .. } => {
+                filter.meant_for.is_none_or(|id| payment == Some(id))
+                    && after.is_none_or(|after| t.place() < after)
+            }
+            _ => false,
+        };
+        let mut items: Vec<_> = rows.transfers.values().filter(wanted).copied().collect();
+        items.sort_by_key(|t| std::cmp::Reverse(t.place()));
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = items.last().filter(|_| more).map(TransferRecord::place);
         Ok(ListPage { items, next })
     }
     async fn events(

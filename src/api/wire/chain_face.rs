@@ -15,6 +15,8 @@ pub struct ChainFace<'a> {
     pub currency: &'a str,
     pub decimals: Decimals,
     pub tip: Height,
+    /// The newest final height that the hub has asked for.
+    pub final_height: Height,
     usual_final_depth: u32,
 }
 
@@ -26,6 +28,7 @@ impl<'a> ChainFace<'a> {
                 currency: chain.spec.currency,
                 decimals: chain.spec.decimals,
                 tip: chain.read(|standing| standing.tip).unwrap_or_default(),
+                final_height: chain.read(|s| s.final_height).unwrap_or_default(),
                 usual_final_depth: chain.spec.usual_final_depth,
             },
             None => Self {
@@ -33,6 +36,7 @@ impl<'a> ChainFace<'a> {
                 currency: REMOVED,
                 decimals: Decimals::USDT_TRON,
                 tip: Height::default(),
+                final_height: Height::default(),
                 usual_final_depth: 0,
             },
         }

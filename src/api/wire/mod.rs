@@ -10,7 +10,7 @@ pub mod payment;
 pub mod scalar;
 #[cfg(test)]
 mod tests;
-mod transfer;
+pub mod transfer;
 
 use bytes::Bytes;
 use serde::Serialize;

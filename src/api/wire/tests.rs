@@ -12,8 +12,8 @@ use crate::domain::ids::{
     ChainId, EventId, Height, PaymentId, Sequence, TransferKey, TxId, UnixMs,
 };
 use crate::domain::payment::{
-    AmountMode, Credit, CreditState, Finality, MatchRule, Payment, Status, TransferRecord,
-    TransferState, UnmatchedReason,
+    AmountMode, Assignment, Basis, Credit, CreditState, Finality, MatchRule, Payment, Status,
+    TransferRecord, TransferState, UnmatchedReason,
 };
 use crate::ledger_task::EventEncoder;
 
@@ -42,6 +42,7 @@ fn payment() -> Payment {
         grace_seconds: 60,
         status: Status::Pending,
         closed_at: None,
+        cancelled_at: None,
         completed_at: None,
         final_confirmations: None,
         credits: Vec::new(),
@@ -61,6 +62,7 @@ fn credit() -> Credit {
         height: Height(115),
         block_time: UnixMs(1_672_531_500_789),
         state: CreditState::Seen,
+        basis: Basis::Matched,
     }
 }
 
@@ -77,6 +79,7 @@ fn record(state: TransferState) -> TransferRecord {
         height: Height(116),
         block_time: UnixMs(1_672_531_503_000),
         state,
+        assigned: None,
     }
 }
 
@@ -139,7 +142,7 @@ fn a_confirming_payment_counts_from_the_tip() {
         r#""confirmations":6,"confirmations_required":19,"#.to_owned(),
         compact(&format!(
             r#""transfers":[{{"transaction_hash":"{hash}","log_index":3,"from":"{PAYER}","amount":"5.000001",
-            "block_number":115,"block_timestamp":1672531500789,"state":"seen"}}]"#
+            "block_number":115,"block_timestamp":1672531500789,"state":"seen","settled_by":"match"}}]"#
         )),
     ] {
         assert!(text.contains(&part), "{part} in {text}");
@@ -156,6 +159,7 @@ fn a_completed_payment_keeps_its_confirmations() {
     payment.metadata = Some(r#"[1.50, "x"]"#.to_owned());
     let mut confirmed = credit();
     confirmed.state = CreditState::Confirmed;
+    confirmed.basis = Basis::ByHand;
     let mut reverted = credit();
     reverted.log_index = 9;
     reverted.state = CreditState::Reverted;
@@ -166,8 +170,8 @@ fn a_completed_payment_keeps_its_confirmations() {
         r#""completed_at":1672531560.0,"#,
         r#""confirmations":20,"confirmations_required":3,"finality":3,"#,
         r#""received_amount":"5.000001","#,
-        r#""state":"reverted"}"#,
-        r#""state":"confirmed"}"#,
+        r#""state":"reverted","settled_by":"match"}"#,
+        r#""state":"confirmed","settled_by":"hand"}"#,
         r#""metadata":[1.50, "x"]}"#,
     ] {
         assert!(text.contains(part), "{part} in {text}");
@@ -212,8 +216,8 @@ fn a_mismatch_shows_the_transfer_and_leaves_the_payment_unpaid() {
         format!(r#""transaction_hash":"{hash}","block_timestamp":1672531503000,"#),
         r#""received_amount":"0.0","#.to_owned(),
         compact(&format!(
-            r#""transfer":{{"transaction_hash":"{hash}","log_index":4,"from":"{PAYER}","to":"{ADDRESS}",
-            "amount":"4.0","block_number":116,"block_timestamp":1672531503000,"state":"unmatched","reason":"wrong_amount"}}}}"#
+            r#""transfer":{{"id":"trf_0_{hash}_4","transaction_hash":"{hash}","log_index":4,"from":"{PAYER}","to":"{ADDRESS}",
+            "amount":"4.0","block_number":116,"block_timestamp":1672531503000,"state":"unmatched","reason":"wrong_amount","assigned":null}}}}"#
         )),
     ] {
         assert!(text.contains(&part), "{part} in {text}");
@@ -237,6 +241,38 @@ fn an_unmatched_transfer_without_a_payment_leaves_its_fields_null() {
     }
 }
 
+/// Beside the payment that it settles, the audit event says why the transfer had settled nothing and whose it seemed.
+#[test]
+fn an_assignment_tells_what_was_overruled() {
+    let id = PaymentId::parse(ID).expect("an id");
+    let mut transfer = record(TransferState::Credited(id));
+    transfer.assigned = Some(Assignment {
+        payment: id,
+        at: NOW,
+        reason: UnmatchedReason::Late,
+        meant_for: None,
+    });
+    let mut payment = payment();
+    payment.status = Status::Confirming;
+    payment.credits.push(Credit {
+        txid: transfer.key.txid,
+        log_index: transfer.key.log_index,
+        basis: Basis::ByHand,
+        ..credit()
+    });
+    let text = encoded(EventKind::TransferAssigned, Some(payment), Some(transfer));
+    for part in [
+        r#""type":"transfer.assigned","#.to_owned(),
+        r#""status":"confirming","#.to_owned(),
+        compact(&format!(
+            r#""state":"seen","reason":null,"assigned":{{"payment_id":"{ID}","at":1672531200.123,"by":null,
+            "reason":"late","meant_for":null}}}}}}"#
+        )),
+    ] {
+        assert!(text.contains(&part), "{part} in {text}");
+    }
+}
+
 #[test]
 fn a_reverted_transfer_is_still_named() {
     let mut payment = payment();
@@ -247,7 +283,7 @@ fn a_reverted_transfer_is_still_named() {
     let text = encoded(EventKind::Reverted, Some(payment), Some(record));
     assert!(text.contains(&format!(r#""transaction_hash":"{}""#, "cd".repeat(32))));
     assert!(
-        text.contains(r#""state":"reverted","reason":null"#),
+        text.contains(r#""state":"reverted","reason":null,"assigned":null}"#),
         "{text}"
     );
 }

@@ -3,10 +3,16 @@
 use serde::Serialize;
 
 use super::chain_face::ChainFace;
-use super::scalar::Text;
+use super::scalar::{Seconds, Text};
+use crate::chains::Chains;
 use crate::domain::address::Address;
-use crate::domain::ids::TxId;
-use crate::domain::payment::{Credit, CreditState, Payment, TransferRecord, TransferState};
+use crate::domain::ids::{PaymentId, TransferKey, TxId};
+use crate::domain::payment::{
+    Assignment, Basis, Credit, CreditState, Payment, TransferRecord, TransferState, depth,
+};
+
+const BY_MATCH: &str = "match";
+const BY_HAND: &str = "hand";
 
 /// One entry of a payment's `transfers`.
 #[derive(Serialize)]
@@ -19,6 +25,8 @@ pub struct CreditObject {
     /// Milliseconds, as the chain gives it.
     block_timestamp: u64,
     state: &'static str,
+    /// Who found that it belongs here: `match` or `hand`.
+    settled_by: &'static str,
 }
 
 impl CreditObject {
@@ -31,6 +39,10 @@ impl CreditObject {
             block_number: credit.height.0,
             block_timestamp: credit.block_time.0,
             state: credit_word(credit.state),
+            settled_by: match credit.basis {
+                Basis::Matched => BY_MATCH,
+                Basis::ByHand => BY_HAND,
+            },
         }
     }
 }
@@ -38,6 +50,7 @@ impl CreditObject {
 /// The transfer that caused an event.
 #[derive(Serialize)]
 pub struct TransferObject {
+    id: Text<TransferKey>,
     transaction_hash: Text<TxId>,
     log_index: u32,
     from: Text<Address>,
@@ -48,6 +61,7 @@ pub struct TransferObject {
     state: &'static str,
     /// Why it settled nothing.
     reason: Option<&'static str>,
+    assigned: Option<AssignmentObject>,
 }
 
 impl TransferObject {
@@ -62,6 +76,7 @@ impl TransferObject {
             TransferState::Reverted => ("reverted", None),
         };
         Self {
+            id: Text(transfer.key),
             transaction_hash: Text(transfer.key.txid),
             log_index: transfer.key.log_index,
             from: Text(transfer.from),
@@ -71,6 +86,101 @@ impl TransferObject {
             block_timestamp: transfer.block_time.0,
             state,
             reason,
+            assigned: transfer.assigned.as_ref().map(AssignmentObject::new),
+        }
+    }
+}
+
+/// An operator's decision on a transfer.
+#[derive(Serialize)]
+pub struct AssignmentObject {
+    payment_id: Text<PaymentId>,
+    at: Seconds,
+    /// Who decided. There are no API keys yet that could tell.
+    by: Option<&'static str>,
+    /// Why the transfer had settled nothing.
+    reason: &'static str,
+    /// The payment that it had been taken to be meant for.
+    meant_for: Option<Text<PaymentId>>,
+}
+
+impl AssignmentObject {
+    fn new(assignment: &Assignment) -> Self {
+        Self {
+            payment_id: Text(assignment.payment),
+            at: Seconds(assignment.at),
+            by: None,
+            reason: assignment.reason.as_str(),
+            meant_for: assignment.meant_for.map(Text),
+        }
+    }
+}
+
+/// A transfer as a resource of its own: whoever it belongs to, and how far it has come on its chain.
+#[derive(Serialize)]
+pub struct ListedTransfer<'a> {
+    id: Text<TransferKey>,
+    chain: &'a str,
+    currency: &'a str,
+    transaction_hash: Text<TxId>,
+    log_index: u32,
+    from: Text<Address>,
+    to: Text<Address>,
+    amount: String,
+    block_number: u64,
+    /// Milliseconds, as the chain gives it.
+    block_timestamp: u64,
+    /// `unmatched`, `credited` or `reverted`.
+    state: &'static str,
+    /// Why it settled nothing.
+    reason: Option<&'static str>,
+    /// Whom it settles, or most likely was meant for.
+    payment_id: Option<Text<PaymentId>>,
+    settled_by: Option<&'static str>,
+    assigned: Option<AssignmentObject>,
+    /// None for a transfer that is in no block of our chain.
+    confirmations: u32,
+    #[serde(rename = "final")]
+    is_final: bool,
+}
+
+impl<'a> ListedTransfer<'a> {
+    pub fn new(transfer: &TransferRecord, chains: &'a Chains) -> Self {
+        let chain = ChainFace::of(chains, transfer.key.chain);
+        let assigned = transfer.assigned.as_ref();
+        let (state, reason, payment, settled_by) = match transfer.state {
+            TransferState::Credited(id) => {
+                let by = assigned.map_or(BY_MATCH, |_| BY_HAND);
+                ("credited", None, Some(id), Some(by))
+            }
+            TransferState::Unmatched { reason, payment } => {
+                ("unmatched", Some(reason.as_str()), payment, None)
+            }
+            TransferState::Reverted => ("reverted", None, assigned.map(|a| a.payment), None),
+        };
+        let in_block = transfer.state != TransferState::Reverted;
+        Self {
+            id: Text(transfer.key),
+            chain: chain.name,
+            currency: chain.currency,
+            transaction_hash: Text(transfer.key.txid),
+            log_index: transfer.key.log_index,
+            from: Text(transfer.from),
+            to: Text(transfer.to),
+            amount: chain.decimal(transfer.amount),
+            block_number: transfer.height.0,
+            block_timestamp: transfer.block_time.0,
+            state,
+            reason,
+            payment_id: payment.map(Text),
+            settled_by,
+            assigned: assigned.map(AssignmentObject::new),
+            confirmations: if in_block {
+                depth(transfer.height, chain.tip)
+            } else {
+                0
+            },
+            is_final: in_block && transfer.height <= chain.final_height,
         }
     }
 }

@@ -4,6 +4,8 @@
 
 mod outbox;
 mod payment;
+#[cfg(test)]
+mod tests;
 mod transfer;
 
 use serde::de::DeserializeOwned;
@@ -15,32 +17,42 @@ use crate::domain::ids::{BlockHash, Height, Sequence, UnixMs};
 use crate::domain::payment::Status;
 pub use payment::status_place;
 
-const VERSION: u8 = 1;
-
 /// A domain type and the row that keeps it.
 pub trait Stored: Sized {
     type Row: Serialize + DeserializeOwned;
     /// What a row is called in an error.
     const NAME: &'static str;
+    /// The version that is written.
+    const VERSION: u8 = 1;
     fn to_row(&self) -> Self::Row;
     fn from_row(row: Self::Row) -> Option<Self>;
 
+    /// Reads a row of an older version, its version byte taken off.
+    fn from_older(version: u8, _bytes: &[u8]) -> Result<Self, StoreError> {
+        Err(corrupt(Self::NAME, &format!("row version {version}")))
+    }
+
     fn encode(&self) -> Result<Vec<u8>, StoreError> {
-        let head = vec![VERSION];
+        let head = vec![Self::VERSION];
         postcard::to_extend(&self.to_row(), head).map_err(|e| corrupt(Self::NAME, &e.to_string()))
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
         match bytes.split_first() {
-            Some((&VERSION, rest)) => {
-                let row =
-                    postcard::from_bytes(rest).map_err(|e| corrupt(Self::NAME, &e.to_string()))?;
-                Self::from_row(row).ok_or_else(|| corrupt(Self::NAME, "a value out of range"))
+            Some((version, rest)) if *version == Self::VERSION => {
+                let row = read(Self::NAME, rest)?;
+                Self::from_row(row).ok_or_else(|| corrupt(Self::NAME, OUT_OF_RANGE))
             }
-            Some((version, _)) => Err(corrupt(Self::NAME, &format!("row version {version}"))),
+            Some((version, rest)) => Self::from_older(*version, rest),
             None => Err(corrupt(Self::NAME, "no bytes")),
         }
     }
+}
+
+const OUT_OF_RANGE: &str = "a value out of range";
+
+fn read<R: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<R, StoreError> {
+    postcard::from_bytes(bytes).map_err(|e| corrupt(name, &e.to_string()))
 }
 
 fn corrupt(name: &str, why: &str) -> StoreError {

@@ -2,13 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Stored;
+use super::{OUT_OF_RANGE, Stored, corrupt, read};
 use crate::domain::address::Address;
 use crate::domain::amount::Amount;
 use crate::domain::ids::{ChainId, Height, PaymentId, TxId, UnixMs};
 use crate::domain::payment::{
-    AmountMode, Callback, CallbackScope, Credit, CreditState, Finality, MatchRule, Payment, Status,
+    AmountMode, Basis, Callback, CallbackScope, Credit, CreditState, Finality, MatchRule, Payment,
+    Status,
 };
+use crate::store::StoreError;
 
 #[derive(Serialize, Deserialize)]
 pub struct CreditRow {
@@ -50,89 +52,137 @@ pub struct PaymentRow {
     watched: bool,
 }
 
-impl Stored for Payment {
-    type Row = PaymentRow;
-    const NAME: &'static str = "a payment";
+/// The first version, and behind it what came later.
+#[derive(Serialize, Deserialize)]
+pub struct PaymentRowV2 {
+    v1: PaymentRow,
+    cancelled_at: Option<u64>,
+    /// Places among the credits of those that were assigned by hand.
+    by_hand: Vec<u16>,
+}
 
-    fn to_row(&self) -> PaymentRow {
-        let scope = self.callback.as_ref().map(|c| c.scope);
-        PaymentRow {
-            id: *self.id.0.as_bytes(),
-            chain: self.chain.0,
-            address: *self.address.as_bytes(),
-            order_id: self.order_id.clone(),
-            expected: self.expected.base_units(),
-            to_pay: self.to_pay.base_units(),
-            accumulate: self.rule == MatchRule::Accumulate,
-            unique: self.amount_mode == AmountMode::Unique,
-            tolerance: self.tolerance.base_units(),
-            depth: match self.finality {
+impl Stored for Payment {
+    type Row = PaymentRowV2;
+    const NAME: &'static str = "a payment";
+    const VERSION: u8 = 2;
+
+    fn to_row(&self) -> PaymentRowV2 {
+        let by_hand = (0..).zip(&self.credits);
+        PaymentRowV2 {
+            v1: PaymentRow::of(self),
+            cancelled_at: self.cancelled_at.map(|t| t.0),
+            by_hand: by_hand
+                .filter(|(_, credit)| credit.basis == Basis::ByHand)
+                .map(|(place, _)| place)
+                .collect(),
+        }
+    }
+
+    fn from_row(row: PaymentRowV2) -> Option<Self> {
+        let mut payment = row.v1.read()?;
+        payment.cancelled_at = row.cancelled_at.map(UnixMs);
+        for place in row.by_hand {
+            payment.credits.get_mut(usize::from(place))?.basis = Basis::ByHand;
+        }
+        Some(payment)
+    }
+
+    fn from_older(version: u8, bytes: &[u8]) -> Result<Self, StoreError> {
+        if version != 1 {
+            return Err(corrupt(Self::NAME, &format!("row version {version}")));
+        }
+        let row: PaymentRow = read(Self::NAME, bytes)?;
+        let mut payment = row
+            .read()
+            .ok_or_else(|| corrupt(Self::NAME, OUT_OF_RANGE))?;
+        if payment.status == Status::Cancelled {
+            payment.cancelled_at = payment.closed_at;
+        }
+        Ok(payment)
+    }
+}
+
+impl PaymentRow {
+    fn of(payment: &Payment) -> Self {
+        let scope = payment.callback.as_ref().map(|c| c.scope);
+        Self {
+            id: *payment.id.0.as_bytes(),
+            chain: payment.chain.0,
+            address: *payment.address.as_bytes(),
+            order_id: payment.order_id.clone(),
+            expected: payment.expected.base_units(),
+            to_pay: payment.to_pay.base_units(),
+            accumulate: payment.rule == MatchRule::Accumulate,
+            unique: payment.amount_mode == AmountMode::Unique,
+            tolerance: payment.tolerance.base_units(),
+            depth: match payment.finality {
                 Finality::Final => 0,
                 // A block's own confirmation is its first, so a depth of 0 asks for nothing less than 1.
                 Finality::Depth(n) => n.max(1),
             },
-            created_at: self.created_at.0,
-            created_above: self.created_above.0,
-            expires_at: self.expires_at.0,
-            grace_seconds: self.grace_seconds,
-            status: status_place(self.status),
-            closed_at: self.closed_at.map(|t| t.0),
-            completed_at: self.completed_at.map(|t| t.0),
-            final_confirmations: self.final_confirmations,
-            credits: self.credits.iter().map(credit_to_row).collect(),
-            callback: self.callback.as_ref().map(|c| c.url.clone()),
+            created_at: payment.created_at.0,
+            created_above: payment.created_above.0,
+            expires_at: payment.expires_at.0,
+            grace_seconds: payment.grace_seconds,
+            status: status_place(payment.status),
+            closed_at: payment.closed_at.map(|t| t.0),
+            completed_at: payment.completed_at.map(|t| t.0),
+            final_confirmations: payment.final_confirmations,
+            credits: payment.credits.iter().map(credit_to_row).collect(),
+            callback: payment.callback.as_ref().map(|c| c.url.clone()),
             callback_everything: scope == Some(CallbackScope::Everything),
-            success_url: self.success_url.clone(),
-            metadata: self.metadata.clone(),
-            watched: self.watched,
+            success_url: payment.success_url.clone(),
+            metadata: payment.metadata.clone(),
+            watched: payment.watched,
         }
     }
 
-    fn from_row(row: PaymentRow) -> Option<Self> {
-        let scope = if row.callback_everything {
+    fn read(self) -> Option<Payment> {
+        let scope = if self.callback_everything {
             CallbackScope::Everything
         } else {
             CallbackScope::CompletionOnly
         };
-        Some(Self {
-            id: PaymentId(uuid::Uuid::from_bytes(row.id)),
-            chain: ChainId(row.chain),
-            address: Address::from_bytes(row.address),
-            order_id: row.order_id,
-            expected: Amount::from_base_units(row.expected),
-            to_pay: Amount::from_base_units(row.to_pay),
-            rule: if row.accumulate {
+        Some(Payment {
+            id: PaymentId(uuid::Uuid::from_bytes(self.id)),
+            chain: ChainId(self.chain),
+            address: Address::from_bytes(self.address),
+            order_id: self.order_id,
+            expected: Amount::from_base_units(self.expected),
+            to_pay: Amount::from_base_units(self.to_pay),
+            rule: if self.accumulate {
                 MatchRule::Accumulate
             } else {
                 MatchRule::Exact
             },
-            amount_mode: if row.unique {
+            amount_mode: if self.unique {
                 AmountMode::Unique
             } else {
                 AmountMode::Fixed
             },
-            tolerance: Amount::from_base_units(row.tolerance),
-            finality: match row.depth {
+            tolerance: Amount::from_base_units(self.tolerance),
+            finality: match self.depth {
                 0 => Finality::Final,
                 n => Finality::Depth(n),
             },
-            created_at: UnixMs(row.created_at),
-            created_above: Height(row.created_above),
-            expires_at: UnixMs(row.expires_at),
-            grace_seconds: row.grace_seconds,
-            status: status_from(row.status)?,
-            closed_at: row.closed_at.map(UnixMs),
-            completed_at: row.completed_at.map(UnixMs),
-            final_confirmations: row.final_confirmations,
-            credits: row
+            created_at: UnixMs(self.created_at),
+            created_above: Height(self.created_above),
+            expires_at: UnixMs(self.expires_at),
+            grace_seconds: self.grace_seconds,
+            status: status_from(self.status)?,
+            closed_at: self.closed_at.map(UnixMs),
+            cancelled_at: None,
+            completed_at: self.completed_at.map(UnixMs),
+            final_confirmations: self.final_confirmations,
+            credits: self
                 .credits
                 .into_iter()
                 .map(credit_from_row)
                 .collect::<Option<_>>()?,
-            callback: row.callback.map(|url| Callback { url, scope }),
-            success_url: row.success_url,
-            metadata: row.metadata,
-            watched: row.watched,
+            callback: self.callback.map(|url| Callback { url, scope }),
+            success_url: self.success_url,
+            metadata: self.metadata,
+            watched: self.watched,
         })
     }
 }
@@ -183,5 +233,6 @@ fn credit_from_row(row: CreditRow) -> Option<Credit> {
             2 => CreditState::Reverted,
             _ => return None,
         },
+        basis: Basis::Matched,
     })
 }

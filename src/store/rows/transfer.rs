@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Stored;
+use super::{OUT_OF_RANGE, Stored, corrupt, read};
 use crate::domain::address::Address;
 use crate::domain::amount::Amount;
 use crate::domain::ids::{ChainId, Height, PaymentId, TransferKey, TxId, UnixMs};
-use crate::domain::payment::{TransferRecord, TransferState, UnmatchedReason};
+use crate::domain::payment::{Assignment, TransferRecord, TransferState, UnmatchedReason};
+use crate::store::StoreError;
 
 /// A reason's place in rows. These numbers are on disk and never change.
 const fn reason_place(reason: UnmatchedReason) -> u8 {
@@ -44,6 +45,21 @@ pub struct TransferRow {
     state: TransferStateRow,
 }
 
+#[derive(Serialize, Deserialize)]
+pub struct AssignmentRow {
+    payment: [u8; 16],
+    at: u64,
+    reason: u8,
+    meant_for: Option<[u8; 16]>,
+}
+
+/// The first version, and behind it what came later.
+#[derive(Serialize, Deserialize)]
+pub struct TransferRowV2 {
+    v1: TransferRow,
+    assigned: Option<AssignmentRow>,
+}
+
 const REASONS: [UnmatchedReason; 6] = [
     UnmatchedReason::WrongAmount,
     UnmatchedReason::Late,
@@ -54,20 +70,60 @@ const REASONS: [UnmatchedReason; 6] = [
 ];
 
 impl Stored for TransferRecord {
-    type Row = TransferRow;
+    type Row = TransferRowV2;
     const NAME: &'static str = "a transfer";
+    const VERSION: u8 = 2;
 
-    fn to_row(&self) -> TransferRow {
-        TransferRow {
-            chain: self.key.chain.0,
-            txid: self.key.txid.0,
-            log_index: self.key.log_index,
-            from: *self.from.as_bytes(),
-            to: *self.to.as_bytes(),
-            amount: self.amount.base_units(),
-            height: self.height.0,
-            block_time: self.block_time.0,
-            state: match self.state {
+    fn to_row(&self) -> TransferRowV2 {
+        TransferRowV2 {
+            v1: TransferRow::of(self),
+            assigned: self.assigned.map(|a| AssignmentRow {
+                payment: *a.payment.0.as_bytes(),
+                at: a.at.0,
+                reason: reason_place(a.reason),
+                meant_for: a.meant_for.map(|id| *id.0.as_bytes()),
+            }),
+        }
+    }
+
+    fn from_row(row: TransferRowV2) -> Option<Self> {
+        let mut record = row.v1.read()?;
+        if let Some(assigned) = row.assigned {
+            record.assigned = Some(Assignment {
+                payment: payment_id(assigned.payment),
+                at: UnixMs(assigned.at),
+                reason: reason_from(assigned.reason)?,
+                meant_for: assigned.meant_for.map(payment_id),
+            });
+        }
+        Some(record)
+    }
+
+    fn from_older(version: u8, bytes: &[u8]) -> Result<Self, StoreError> {
+        if version != 1 {
+            return Err(corrupt(Self::NAME, &format!("row version {version}")));
+        }
+        let row: TransferRow = read(Self::NAME, bytes)?;
+        row.read().ok_or_else(|| corrupt(Self::NAME, OUT_OF_RANGE))
+    }
+}
+
+fn payment_id(bytes: [u8; 16]) -> PaymentId {
+    PaymentId(uuid::Uuid::from_bytes(bytes))
+}
+
+impl TransferRow {
+    fn of(transfer: &TransferRecord) -> Self {
+        Self {
+            chain: transfer.key.chain.0,
+            txid: transfer.key.txid.0,
+            log_index: transfer.key.log_index,
+            from: *transfer.from.as_bytes(),
+            to: *transfer.to.as_bytes(),
+            amount: transfer.amount.base_units(),
+            height: transfer.height.0,
+            block_time: transfer.block_time.0,
+            state: match transfer.state {
                 TransferState::Credited(id) => TransferStateRow::Credited(*id.0.as_bytes()),
                 TransferState::Unmatched { reason, payment } => TransferStateRow::Unmatched(
                     reason_place(reason),
@@ -78,27 +134,27 @@ impl Stored for TransferRecord {
         }
     }
 
-    fn from_row(row: TransferRow) -> Option<Self> {
-        let id = |bytes| PaymentId(uuid::Uuid::from_bytes(bytes));
-        Some(Self {
+    fn read(self) -> Option<TransferRecord> {
+        Some(TransferRecord {
             key: TransferKey {
-                chain: ChainId(row.chain),
-                txid: TxId(row.txid),
-                log_index: row.log_index,
+                chain: ChainId(self.chain),
+                txid: TxId(self.txid),
+                log_index: self.log_index,
             },
-            from: Address::from_bytes(row.from),
-            to: Address::from_bytes(row.to),
-            amount: Amount::from_base_units(row.amount),
-            height: Height(row.height),
-            block_time: UnixMs(row.block_time),
-            state: match row.state {
-                TransferStateRow::Credited(payment) => TransferState::Credited(id(payment)),
+            from: Address::from_bytes(self.from),
+            to: Address::from_bytes(self.to),
+            amount: Amount::from_base_units(self.amount),
+            height: Height(self.height),
+            block_time: UnixMs(self.block_time),
+            state: match self.state {
+                TransferStateRow::Credited(payment) => TransferState::Credited(payment_id(payment)),
                 TransferStateRow::Unmatched(reason, payment) => TransferState::Unmatched {
                     reason: reason_from(reason)?,
-                    payment: payment.map(id),
+                    payment: payment.map(payment_id),
                 },
                 TransferStateRow::Reverted => TransferState::Reverted,
             },
+            assigned: None,
         })
     }
 }

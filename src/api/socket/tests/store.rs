@@ -11,12 +11,13 @@ use crate::domain::amount::Amount;
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::Cursor;
 use crate::domain::delivery::{Attempt, Delivery};
-use crate::domain::ids::{ChainId, DeliveryId, Height, PaymentId, Sequence, UnixMs};
-use crate::domain::payment::{AmountMode, Finality, MatchRule, Payment, Status};
+use crate::domain::ids::{ChainId, DeliveryId, Height, PaymentId, Sequence, TransferKey, UnixMs};
+use crate::domain::payment::{AmountMode, Finality, MatchRule, Payment, Status, TransferRecord};
+use crate::domain::transfer::TransferPlace;
 use crate::hub::tests::row;
 use crate::store::{
     CommitError, Counters, DeliveryFilter, DueKey, EventRow, EventScope, OpenPayments, Page,
-    PaymentFilter, Plan, Store, StoreError, StoreIdentity, WatchedPayment, Write,
+    PaymentFilter, Plan, Store, StoreError, StoreIdentity, TransferFilter, WatchedPayment, Write,
 };
 
 pub(super) const EPOCH: &str = "e1";
@@ -64,6 +65,7 @@ impl MemoryStore {
             grace_seconds: 0,
             status: Status::Pending,
             closed_at: None,
+            cancelled_at: None,
             completed_at: None,
             final_confirmations: None,
             credits: Vec::new(),
@@ -153,6 +155,19 @@ impl Store for MemoryStore {
         _: Option<PaymentId>,
         _: usize,
     ) -> Result<Page<Payment, PaymentId>, StoreError> {
+        unused()
+    }
+
+    async fn transfer(&self, _: TransferKey) -> Result<Option<TransferRecord>, StoreError> {
+        unused()
+    }
+
+    async fn unmatched(
+        &self,
+        _: TransferFilter,
+        _: Option<TransferPlace>,
+        _: usize,
+    ) -> Result<Page<TransferRecord, TransferPlace>, StoreError> {
         unused()
     }
 

@@ -1,0 +1,94 @@
+//! Rows of older versions, byte for byte as they were written, still read.
+
+use super::Stored;
+use crate::domain::ids::UnixMs;
+use crate::domain::payment::{
+    Assignment, Basis, Credit, CreditState, Payment, Status, TransferRecord, TransferState,
+    UnmatchedReason,
+};
+use crate::domain::test_support::{Adjust, address, id, key, payment, slot, txid, usdt};
+
+const PAYMENT_V1: &str = "0100000000000000000000000000000001000101010101010101010101010101010101010101076f726465722d\
+    3180ade20480ade20400000000c8ffa7ffbc3164a8a7baffbc3180a30505010700000100000000000000010000\
+    000000000000000000000000000000000000000000000309090909090909090909090909090909090909098092\
+    f401658097a8ffbc31000000000001";
+const TRANSFER_V1: &str = "010000000000000000010000000000000000000000000000000000000000000000000309090909090909090909\
+    0909090909090909090901010101010101010101010101010101010101018092f401658097a8ffbc3101010100\
+    000000000000000000000000000001";
+
+fn cancelled() -> Payment {
+    payment(1).with(|p| {
+        p.credits.push(Credit {
+            txid: txid(1),
+            log_index: 3,
+            from: address(9),
+            amount: usdt(4),
+            height: crate::domain::ids::Height(101),
+            block_time: slot(101),
+            state: CreditState::Seen,
+            basis: Basis::Matched,
+        });
+        p.status = Status::Cancelled;
+        p.closed_at = Some(UnixMs(7));
+        p.cancelled_at = Some(UnixMs(7));
+    })
+}
+
+fn unmatched() -> TransferRecord {
+    TransferRecord {
+        key: key(1, 3),
+        from: address(9),
+        to: address(1),
+        amount: usdt(4),
+        height: crate::domain::ids::Height(101),
+        block_time: slot(101),
+        state: TransferState::Unmatched {
+            reason: UnmatchedReason::Late,
+            payment: Some(id(1)),
+        },
+        assigned: None,
+    }
+}
+
+fn bytes(hex_digits: &str) -> Vec<u8> {
+    hex::decode(hex_digits).expect("hexadecimal")
+}
+
+#[test]
+fn rows_of_the_first_version_still_read() {
+    let old = Payment::decode(&bytes(PAYMENT_V1)).expect("a payment");
+    assert_eq!(old, cancelled());
+    let old = TransferRecord::decode(&bytes(TRANSFER_V1)).expect("a transfer");
+    assert_eq!(old, unmatched());
+}
+
+#[test]
+fn what_is_written_now_comes_back_whole() {
+    let by_hand = cancelled().with(|p| p.credits[0].basis = Basis::ByHand);
+    let row = by_hand.encode().expect("a row");
+    assert_eq!(Payment::decode(&row).expect("a payment"), by_hand);
+    let mut transfer = unmatched();
+    transfer.assigned = Some(Assignment {
+        payment: id(2),
+        at: UnixMs(u64::MAX),
+        reason: UnmatchedReason::TooMany,
+        meant_for: Some(id(1)),
+    });
+    let row = transfer.encode().expect("a row");
+    assert_eq!(TransferRecord::decode(&row).expect("a transfer"), transfer);
+}
+
+#[test]
+fn rows_of_no_known_version_are_refused() {
+    for version in [0, 3, 255] {
+        let mut row = cancelled().encode().expect("a row");
+        row[0] = version;
+        let error = Payment::decode(&row).expect_err("refused").to_string();
+        assert!(error.contains(&format!("row version {version}")), "{error}");
+        let mut row = unmatched().encode().expect("a row");
+        row[0] = version;
+        assert!(TransferRecord::decode(&row).is_err());
+    }
+    let cut = bytes(PAYMENT_V1);
+    assert!(Payment::decode(&cut[..cut.len() - 1]).is_err());
+}
