@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use paybell::store::{Counters, DeliveryFilter, EventRow, EventScope, PaymentFilter, Store};
+use paybell::store::{
+    Counters, DeliveryFilter, EventRow, EventScope, PaymentFilter, Store, TransferFilter,
+};
 
 use crate::domain::delivery::{Delivery, DeliveryState};
 use crate::domain::ids::{PaymentId, Sequence};
-use crate::domain::payment::{Payment, Status};
+use crate::domain::payment::{Payment, Status, TransferRecord};
 
 /// Small, so that walking a list turns many pages.
 const PAGE: usize = 7;
@@ -28,6 +30,18 @@ pub async fn deliveries(store: &dyn Store, filter: &DeliveryFilter) -> Vec<Deliv
     let (mut all, mut after) = (Vec::new(), None);
     loop {
         let page = store.deliveries(filter.clone(), after, PAGE).await.unwrap();
+        assert!(page.items.len() <= PAGE);
+        all.extend(page.items);
+        let Some(next) = page.next else { return all };
+        after = Some(next);
+    }
+}
+
+/// All transfers that settled nothing, newest first.
+pub async fn unmatched(store: &dyn Store, filter: TransferFilter) -> Vec<TransferRecord> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.unmatched(filter, after, PAGE).await.unwrap();
         assert!(page.items.len() <= PAGE);
         all.extend(page.items);
         let Some(next) = page.next else { return all };

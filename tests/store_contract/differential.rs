@@ -1,16 +1,18 @@
 //! The built-in store against `MemoryState`, the store as simple as it can be said: the same random decisions must come
 //! to the same on both, and every question a plan can ask must get the same answer.
 
+use std::cmp::Reverse;
+
 use fastrand::Rng;
-use paybell::store::{EventScope, PaymentFilter, Store};
+use paybell::store::{EventScope, PaymentFilter, Store, TransferFilter};
 
 use crate::domain::amount::Amount;
 use crate::domain::chain::{Block, BlockHeader};
 use crate::domain::changes::{Changes, Timer, View};
 use crate::domain::claim::{ClaimGroup, ClaimOrder, ClaimQuery};
-use crate::domain::ids::{ChainId, Height, PaymentId, UnixMs, Watched};
+use crate::domain::ids::{ChainId, Height, PaymentId, TransferKey, UnixMs, Watched};
 use crate::domain::ledger::{self, AmbiguityRule, AmountPolicy, Refusal, Watching};
-use crate::domain::payment::{AmountMode, Finality, MatchRule, Payment};
+use crate::domain::payment::{AmountMode, Finality, MatchRule, Payment, TransferState};
 use crate::domain::test_support::*;
 use crate::{audit, called_back, store};
 
@@ -24,6 +26,7 @@ const NOW: UnixMs = UnixMs(1_800_000_000_000);
 enum Op {
     Create(Box<Payment>, AmbiguityRule),
     Cancel(PaymentId),
+    Assign(TransferKey, PaymentId),
     Extend(ChainId, Block),
     Rollback(ChainId, BlockHeader),
     Finalize(ChainId, BlockHeader),
@@ -43,6 +46,7 @@ impl Op {
                 ledger::create(view, (**new).clone(), policy, now)
             }
             Self::Cancel(id) => ledger::cancel(view, *id, now),
+            Self::Assign(key, id) => ledger::assign(view, key, *id, now),
             Self::Extend(chain, block) => ledger::extend(view, *chain, block, now),
             Self::Rollback(chain, to) => ledger::rollback(view, *chain, to, now),
             Self::Finalize(chain, header) => ledger::finalize(view, *chain, header, now),
@@ -67,7 +71,7 @@ impl Draw<'_> {
             return Op::Jump(chain, block(100, Vec::new()).header);
         };
         let tip_header = self.state.blocks[&(chain, tip)];
-        match self.rng.u8(..24) {
+        match self.rng.u8(..27) {
             0..7 => self.create(chain),
             7 => Op::Cancel(id(u128::from(self.rng.u64(..=self.step)))),
             8..16 => self.extend(chain, &tip_header),
@@ -75,6 +79,7 @@ impl Draw<'_> {
             18..20 => self.finalize(chain, tip),
             20 => Op::Jump(chain, block(tip.0 + self.rng.u64(1..50), Vec::new()).header),
             21 => Op::CatchUp(chain),
+            24.. => self.assign(),
             _ => Op::RemoveOld(NOW.plus_ms(self.rng.u64(..=self.step))),
         }
     }
@@ -102,6 +107,12 @@ impl Draw<'_> {
         });
         let rules = [AmbiguityRule::Reject, AmbiguityRule::OldestFirst];
         Op::Create(Box::new(new), rules[rng.usize(..2)])
+    }
+
+    fn assign(&mut self) -> Op {
+        let known: Vec<_> = self.state.transfers.keys().copied().collect();
+        let key = self.rng.choice(known).unwrap_or(key(99, 0));
+        Op::Assign(key, id(u128::from(self.rng.u64(..=self.step))))
     }
 
     fn extend(&mut self, chain: ChainId, tip: &BlockHeader) -> Op {
@@ -164,6 +175,11 @@ fn ask_both(real: &dyn View, simple: &MemoryState) {
     }
     for (key, record) in &simple.transfers {
         assert_eq!(real.transfer(key).unwrap().as_ref(), Some(record));
+        let (a, b) = (
+            real.promises(key.chain, key.txid),
+            simple.promises(key.chain, key.txid),
+        );
+        assert_eq!(text(&a), text(&b), "promises of {key}");
     }
     for payment in simple.payments.values() {
         assert_eq!(real.payment(payment.id).unwrap().as_ref(), Some(payment));
@@ -288,6 +304,15 @@ async fn compare(real: &paybell::store::redb::RedbStore, simple: &MemoryState) {
         bodies,
         simple.events.iter().map(store::body).collect::<Vec<_>>()
     );
+    let mut unmatched: Vec<_> = simple
+        .transfers
+        .values()
+        .filter(|t| matches!(t.state, TransferState::Unmatched { .. }))
+        .copied()
+        .collect();
+    unmatched.sort_by_key(|t| Reverse(t.place()));
+    let listed = audit::unmatched(real, TransferFilter::default()).await;
+    assert_eq!(listed, unmatched, "what settled nothing, newest first");
     for chain in CHAINS {
         let cursor = real.cursor(chain).await.unwrap();
         assert_eq!(cursor, simple.cursor(chain).unwrap());

@@ -1,12 +1,12 @@
 //! Lists: newest first, cut into pages that miss nothing and repeat nothing, with every filter.
 
-use paybell::store::{DeliveryFilter, EventScope, PaymentFilter, Store};
+use paybell::store::{DeliveryFilter, EventScope, PaymentFilter, Store, TransferFilter};
 
 use crate::domain::changes::ChainChange;
 use crate::domain::changes::Changes;
-use crate::domain::ids::{ChainId, Sequence};
+use crate::domain::ids::{ChainId, Height, Sequence, TransferKey};
 use crate::domain::ledger;
-use crate::domain::payment::Status;
+use crate::domain::payment::{Status, TransferRecord, TransferState, UnmatchedReason};
 use crate::domain::test_support::*;
 use crate::{audit, called_back, create, store};
 
@@ -171,4 +171,66 @@ async fn events_of_all_and_of_one() {
         .await
         .unwrap();
     assert!(none.is_empty());
+}
+
+/// Two blocks of one time on two chains, and one of another; every other transfer has a payment it seems meant for.
+#[tokio::test]
+async fn what_settled_nothing_by_time_and_by_payment() {
+    let store = store::in_memory();
+    let transfers: Vec<TransferRecord> = (0..30_u64)
+        .map(|n| TransferRecord {
+            key: TransferKey {
+                chain: ChainId((n % 2) as u16),
+                txid: txid(n * 7 % 30),
+                log_index: 1,
+            },
+            from: address(9),
+            to: address(1),
+            amount: usdt(1),
+            height: Height(100 + n % 3),
+            block_time: slot(100 + n % 3),
+            state: TransferState::Unmatched {
+                reason: UnmatchedReason::Late,
+                payment: (n % 2 == 0).then(|| id(u128::from(n % 4 + 1))),
+            },
+            assigned: None,
+        })
+        .collect();
+    let changes = Changes {
+        transfers: transfers.clone(),
+        ..Changes::default()
+    };
+    store::apply(&store, changes).await;
+    let mut sorted = transfers.clone();
+    sorted.sort_by_key(|t| std::cmp::Reverse(t.place()));
+    let all = TransferFilter::default();
+    assert_eq!(audit::unmatched(&store, all).await, sorted);
+    for (n, count) in [(1, 8), (3, 7), (2, 0)] {
+        let meant_for = Some(id(n));
+        let found = audit::unmatched(&store, TransferFilter { meant_for }).await;
+        assert_eq!(found.len(), count, "meant for {n}");
+    }
+    for transfer in &transfers {
+        let found = store.transfer(transfer.key).await.unwrap();
+        assert_eq!(found.as_ref(), Some(transfer));
+    }
+    // One that is settled leaves the list, and its place stays a place.
+    let mut settled = sorted[10];
+    settled.state = TransferState::Credited(id(1));
+    let changes = Changes {
+        transfers: vec![settled],
+        ..Changes::default()
+    };
+    store::apply(&store, changes).await;
+    let page = store
+        .unmatched(all, Some(settled.place()), 5)
+        .await
+        .unwrap();
+    assert_eq!(page.items, sorted[11..16]);
+    assert_eq!(page.next, Some(sorted[15].place()));
+    let last = store
+        .unmatched(all, Some(sorted[29].place()), 5)
+        .await
+        .unwrap();
+    assert!(last.items.is_empty() && last.next.is_none());
 }
