@@ -289,3 +289,44 @@ impl Observer for Announcer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::payment::Status;
+    use crate::domain::test_support::{Adjust, payment};
+
+    fn change(before: Option<Status>, after: Status) -> Arc<Write> {
+        let at = |status| payment(1).with(|p| p.status = status);
+        Arc::new(Write {
+            changes: Changes {
+                payments: vec![PaymentChange {
+                    before: before.map(at),
+                    after: Some(at(after)),
+                }],
+                ..Changes::default()
+            },
+            ..Write::default()
+        })
+    }
+
+    /// A transfer assigned by hand opens a payment that had ended; an idle follower would look at its chain, and ask
+    /// what is final there, only a minute later.
+    #[test]
+    fn followers_are_woken_by_whatever_opens_a_payment() {
+        let (announcer, _events) = Announcer::new(Arc::default());
+        let mut changed = announcer.watch_changed();
+        for (before, after, wakes) in [
+            (None, Status::Pending, true),
+            (Some(Status::Pending), Status::Confirming, false),
+            (Some(Status::Confirming), Status::Completed, false),
+            (Some(Status::Expired), Status::Confirming, true),
+            (Some(Status::Cancelled), Status::Completed, false),
+        ] {
+            changed.mark_unchanged();
+            announcer.committed(&change(before, after));
+            let woken = changed.has_changed().expect("the announcer is there");
+            assert_eq!(woken, wakes, "{before:?} to {after:?}");
+        }
+    }
+}

@@ -27,22 +27,22 @@ async fn pay_wrong(demo: &Program, amount: &str, id: &str) -> Value {
     let url = format!("{}/v1/transfers?payment_id={id}", demo.hub());
     eventually("the transfer is listed", async || {
         let list = get(&url).await.json();
-        let listed = list["data"].as_array()?.iter();
+        let mut listed = list["data"].as_array()?.iter();
         listed
-            .cloned()
             .find(|t| t["transaction_hash"] == txid.as_str())
+            .cloned()
     })
     .await
 }
 
 async fn assign(demo: &Program, transfer: &Value, id: &str) -> Answer {
-    let transfer = transfer["id"].as_str().unwrap();
+    let transfer = transfer["id"].as_str().expect("an id");
     let url = format!("{}/v1/transfers/{transfer}/assign", demo.hub());
     post(&url, &json!({"payment_id": id})).await
 }
 
 fn id_of(payment: &Value) -> &str {
-    payment["payment_id"].as_str().unwrap()
+    payment["payment_id"].as_str().expect("an id")
 }
 
 #[tokio::test]
