@@ -248,6 +248,25 @@ fn equal_transfers_that_change_places_are_each_settled_once() {
     assert_eq!(state.payments[&id(2)].received(), usdt(7));
 }
 
+/// Found by the model: two equal transfers of one transaction, each assigned to another payment, came back one place
+/// further down. The first took the place of the second, and the second's decision was lost with the record there.
+#[test]
+fn a_decision_is_not_lost_to_a_twin_that_takes_its_place() {
+    let mut state = with_payments([payment(1), payment(2).asking(usdt(20))]);
+    let pair = |first| vec![transfer(1, first, usdt(7)), transfer(1, first + 1, usdt(7))];
+    extend(&mut state, 0, pair(3));
+    assign(&mut state, key(1, 3), 1).expect("assigned");
+    assign(&mut state, key(1, 4), 2).expect("assigned");
+    for (branch, first) in (1..).zip([4, 2, 3, 5]) {
+        roll_back(&mut state, 100);
+        extend(&mut state, branch, pair(first));
+        for n in [1, 2] {
+            assert_eq!(status(&state, n), Status::Confirming, "at {first}");
+            assert_eq!(state.payments[&id(n)].received(), usdt(7));
+        }
+    }
+}
+
 /// A cancellation stands: when a fork takes the assigned transfer away, the payment must not wait for money again.
 #[test]
 fn a_cancelled_payment_is_cancelled_again_once_its_transfer_is_gone() {

@@ -51,6 +51,8 @@ enum Sent {
     },
     /// One that a fork dropped, perhaps at another place in its block.
     Dropped(prop::sample::Index),
+    /// The transfer before it once more, as another log of its transaction.
+    Twin,
     /// Another log of the transaction before it.
     Same {
         address: u8,
@@ -63,6 +65,7 @@ fn op() -> impl Strategy<Value = Op> {
         prop_oneof![
             4 => (1_u8..4, 1_u8..14).prop_map(|(address, units)| Sent::New { address, units }),
             3 => any::<prop::sample::Index>().prop_map(Sent::Dropped),
+            1 => Just(Sent::Twin),
             1 => (1_u8..4, 0_u8..14).prop_map(|(address, units)| Sent::Same { address, units }),
         ]
     };
@@ -449,7 +452,9 @@ impl World {
             return;
         }
         let (record, payment) = (*which.get(&records), *whom.get(&ids));
-        let outcome = self.decide(|view| ledger::assign(view, &record.key, payment, NOW));
+        // The oldest decision comes first where two wait for equal money.
+        let now = NOW.plus_ms(self.step as u64);
+        let outcome = self.decide(|view| ledger::assign(view, &record.key, payment, now));
         let settled_so =
             record.state == TransferState::Credited(payment) && record.assigned.is_some();
         match record.state {
@@ -477,6 +482,11 @@ impl World {
             let (to, tx, amount) = match one {
                 Sent::New { address, units } => (*address, self.new_tx(), *units),
                 Sent::Same { address, units } => (*address, self.next_tx - 1, *units),
+                Sent::Twin => {
+                    let twin = transfers.last().map(|t| Transfer { log_index, ..*t });
+                    transfers.extend(twin);
+                    continue;
+                }
                 Sent::Dropped(index) => {
                     if !self.dropped.is_empty() {
                         let at = index.index(self.dropped.len());

@@ -33,22 +33,30 @@ impl Draft<'_> {
         self.announce_status(id, before, at);
     }
 
-    /// The decision that waits for this money, if one does and its payment is still there. It waits no longer.
+    /// The oldest decision that waits for this money, if one does and its payment is still there. It waits no longer.
     pub(super) fn take_promise(
         &mut self,
         come: &TransferRecord,
     ) -> Result<Option<Assignment>, ViewError> {
+        let mut waiting: Vec<TransferRecord> = Vec::new();
         for known in self.view.promises(self.chain, come.key.txid)? {
             let here = self.transfers.iter().find(|t| t.key == known.key);
-            let mut promised = here.copied().unwrap_or(known);
-            let Some(assignment) = promised.promise().filter(|_| promised.is_same_money(come))
-            else {
+            let latest = here.copied().unwrap_or(known);
+            waiting.extend(Some(latest).filter(|t| t.promise().is_some() && t.is_same_money(come)));
+        }
+        waiting.sort_by_key(|t| (t.assigned.map(|a| a.at), t.key));
+        for mut promised in waiting.iter().copied() {
+            let Some(assignment) = promised.promise() else {
                 continue;
             };
             if self.open(assignment.payment)?.is_none() {
                 continue;
             }
-            promised.assigned = None;
+            // Money that comes back where a twin of it was overwrites that record; the twin's decision must wait on.
+            let twin = waiting
+                .iter()
+                .find(|t| t.key == come.key && t.key != promised.key);
+            promised.assigned = twin.and_then(TransferRecord::promise);
             self.put_transfer(promised);
             return Ok(Some(assignment));
         }
