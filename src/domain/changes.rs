@@ -98,6 +98,8 @@ pub enum ChainChange {
     Jump(BlockHeader),
     /// The newest final height on this chain.
     Final(Height),
+    /// The tip moves to a final block; those in between are final too and hold nothing that matters.
+    Skip(BlockHeader),
 }
 
 /// Everything one decision writes.

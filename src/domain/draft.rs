@@ -83,15 +83,24 @@ impl<'a> Draft<'a> {
         for id in due {
             self.open(id)?;
             self.settle(id, at, None);
+            // One block can lie behind the deadline and behind the grace period too, after a gap in block times.
+            let ended = |p: &mut Payment| !p.status.is_open() && p.unwatch_at() < at.tip_time;
+            if self.get_mut(id).is_some_and(ended) {
+                self.unwatch(id);
+            }
         }
         for id in ended {
             self.open(id)?;
-            if let Some(payment) = self.get_mut(id) {
-                payment.watched = false;
-                self.moved += 1;
-            }
+            self.unwatch(id);
         }
         Ok(())
+    }
+
+    fn unwatch(&mut self, id: PaymentId) {
+        if let Some(payment) = self.get_mut(id) {
+            payment.watched = false;
+            self.moved += 1;
+        }
     }
 
     pub(super) fn confirm(&mut self, at: ChainPoint) -> Result<(), ViewError> {

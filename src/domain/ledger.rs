@@ -140,13 +140,58 @@ pub fn extend(
         tip_time: header.time,
         final_height: cursor.final_height,
     };
+    take_in(view, chain, block, at, now, ChainChange::Append(header))
+}
+
+/// What came due before the block, the block's transfers, and what it confirms, in this order.
+fn take_in(
+    view: &dyn View,
+    chain: ChainId,
+    block: &Block,
+    at: ChainPoint,
+    now: UnixMs,
+    change: ChainChange,
+) -> Result<Changes, Refusal> {
     let mut draft = Draft::new(view, chain, now);
     draft.ring_timers(at)?;
     for transfer in &block.transfers {
         draft.take_transfer(transfer, at)?;
     }
     draft.confirm(at)?;
-    Ok(draft.finish(Some(ChainChange::Append(header))))
+    Ok(draft.finish(Some(change)))
+}
+
+/// Takes in a final block that need not be the next one: all blocks between it and the cursor, whose hash is `after`,
+/// are final as well and hold no transfer to a watched address.
+pub fn extend_final(
+    view: &dyn View,
+    chain: ChainId,
+    after: BlockHash,
+    block: &Block,
+    now: UnixMs,
+) -> Result<Changes, Refusal> {
+    let header = block.header;
+    let not_next = Refusal::NotNext {
+        height: header.height,
+    };
+    let Some(cursor) = view.cursor(chain)? else {
+        return Err(not_next);
+    };
+    if header.height <= cursor.tip.height || cursor.tip.hash != after {
+        return Err(not_next);
+    }
+    if header.height == cursor.tip.height.next() && header.parent != after {
+        return Err(Refusal::ParentMismatch {
+            height: header.height,
+            parent: header.parent,
+        });
+    }
+    let at = ChainPoint {
+        tip: header.height,
+        tip_time: header.time,
+        final_height: header.height,
+    };
+    take_in(view, chain, block, at, now, ChainChange::Skip(header))
 }
 
 /// Works off timers and confirmations that did not fit the commit of their block.

@@ -16,6 +16,8 @@ mod ledger_create_tests;
 #[cfg(test)]
 mod ledger_model_tests;
 #[cfg(test)]
+mod ledger_span_tests;
+#[cfg(test)]
 mod ledger_tests;
 pub mod matcher;
 #[cfg(test)]

@@ -248,6 +248,12 @@ impl MemoryState {
                 self.recent.retain(|(c, h, _)| *c != chain || *h > height);
                 (tip, height)
             }
+            ChainChange::Skip(header) => {
+                self.blocks.retain(|(c, _), _| *c != chain);
+                self.recent.retain(|(c, _, _)| *c != chain);
+                self.blocks.insert((chain, header.height), header);
+                (header.height, header.height)
+            }
         };
         self.cursors.insert(chain, cursor);
     }

@@ -51,6 +51,10 @@ impl Answered {
                 self.tip = Some(header);
             }
             Some((_, ChainChange::Final(height))) => self.final_height = height,
+            Some((_, ChainChange::Skip(header))) => {
+                self.tip = Some(header);
+                self.final_height = header.height;
+            }
             _ => {}
         }
     }
