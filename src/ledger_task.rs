@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::domain::chain::{Block, BlockHeader};
 use crate::domain::changes::{Changes, View, ViewError};
 use crate::domain::event::{Event, SealedEvent};
-use crate::domain::ids::{ChainId, EndpointId, EventId, PaymentId, Sequence, UnixMs};
+use crate::domain::ids::{BlockHash, ChainId, EndpointId, EventId, PaymentId, Sequence, UnixMs};
 use crate::domain::ledger::{self, AmountPolicy, Refusal, Watching};
 use crate::domain::payment::Payment;
 use crate::index::Index;
@@ -85,6 +85,17 @@ impl Ledger {
 
     pub async fn extend(&self, chain: ChainId, block: Block) -> Result<Arc<Write>, CommitError> {
         self.decide(move |view, now| ledger::extend(view, chain, &block, now))
+            .await
+    }
+
+    /// Moves the cursor over final blocks that were searched; see [`ledger::extend_final`].
+    pub async fn extend_final(
+        &self,
+        chain: ChainId,
+        after: BlockHash,
+        block: Block,
+    ) -> Result<Arc<Write>, CommitError> {
+        self.decide(move |view, now| ledger::extend_final(view, chain, after, &block, now))
             .await
     }
 

@@ -60,6 +60,8 @@ struct ChainObject {
     #[serde(rename = "final")]
     final_height: Option<u64>,
     blocks_behind: u64,
+    /// Set while a long gap is being closed.
+    catch_up: Option<CatchUpObject>,
     /// Age of the last processed block.
     lag_seconds: Option<f64>,
     last_success_at: Option<Seconds>,
@@ -67,6 +69,30 @@ struct ChainObject {
     last_error_at: Option<Seconds>,
     idle: bool,
     endpoints: Vec<EndpointObject>,
+}
+
+#[derive(Serialize)]
+struct CatchUpObject {
+    from: u64,
+    to: u64,
+    blocks_done: u64,
+    blocks_left: u64,
+    started_at: Seconds,
+    seconds_left: Option<u64>,
+}
+
+impl CatchUpObject {
+    fn of(standing: &Standing, now: UnixMs) -> Option<Self> {
+        let (gap, tip) = (standing.catch_up?, standing.tip?);
+        Some(Self {
+            from: gap.from.0,
+            to: gap.to.0,
+            blocks_done: tip.0.saturating_sub(gap.from.0),
+            blocks_left: gap.to.0.saturating_sub(tip.0),
+            started_at: Seconds(gap.started_at),
+            seconds_left: gap.seconds_left(tip, now),
+        })
+    }
 }
 
 #[derive(Serialize)]
@@ -190,6 +216,7 @@ fn chain_objects(chains: Vec<(&Arc<Chain>, Standing)>, now: UnixMs) -> Vec<Chain
             tip: standing.tip.map(|h| h.0),
             final_height: standing.final_height.map(|h| h.0),
             blocks_behind: standing.blocks_behind(),
+            catch_up: CatchUpObject::of(&standing, now),
             lag_seconds: standing.tip_time.map(|time| seconds_between(time, now)),
             last_success_at: standing.last_success_at.map(Seconds),
             last_error: standing.last_error,

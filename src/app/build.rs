@@ -18,11 +18,12 @@ use crate::domain::ledger::{AmbiguityRule, AmountPolicy};
 use crate::domain::payment::Finality;
 use crate::index::Index;
 use crate::ledger_task::Entropy;
+use crate::source::NodeConfig;
 use crate::source::Source;
 use crate::source::budget::BudgetLimits;
 use crate::source::endpoints::Endpoints;
 use crate::source::http::{HttpLimits, http_client};
-use crate::source::tron::{TronConfig, TronHttp};
+use crate::source::node::TronNode;
 use crate::store::redb::{Location, Options, RedbStore};
 use crate::store::{Store, StoreIdentity};
 
@@ -98,8 +99,8 @@ pub fn endpoints(chain: &ChainConfig, clock: &Arc<dyn Clock>) -> anyhow::Result<
     let client = http_client().context("the HTTP client for nodes could not be made")?;
     let mut sources: Vec<Arc<dyn Source>> = Vec::with_capacity(chain.endpoints.len());
     for endpoint in &chain.endpoints {
-        let source = TronHttp::new(
-            tron_config(chain, endpoint),
+        let source = TronNode::new(
+            &node_config(chain, endpoint)?,
             client.clone(),
             Arc::clone(clock),
         )?;
@@ -108,8 +109,10 @@ pub fn endpoints(chain: &ChainConfig, clock: &Arc<dyn Clock>) -> anyhow::Result<
     Ok(Endpoints::new(sources, chain.slot, Arc::clone(clock))?)
 }
 
-fn tron_config(chain: &ChainConfig, endpoint: &EndpointConfig) -> TronConfig {
-    TronConfig {
+fn node_config(chain: &ChainConfig, endpoint: &EndpointConfig) -> anyhow::Result<NodeConfig> {
+    Ok(NodeConfig {
+        api: endpoint.api,
+        slot_ms: u64::try_from(chain.slot.as_millis())?,
         url: endpoint.url.expose(),
         api_key: endpoint.api_key.as_ref().map(|key| key.expose().to_owned()),
         contract: chain.contract,
@@ -118,7 +121,7 @@ fn tron_config(chain: &ChainConfig, endpoint: &EndpointConfig) -> TronConfig {
             requests_per_day: Some(u64::from(endpoint.requests_per_day)),
         },
         http: HttpLimits::default(),
-    }
+    })
 }
 
 /// The configured webhook secrets, or the one that was made with the data file.
