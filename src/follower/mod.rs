@@ -202,11 +202,7 @@ impl Follower {
                 tracing::warn!(%chain, error = %describe(error), "following is interrupted; trying again")
             }
         }
-        let stay_away = match error {
-            RoundError::Source(error) => error.retry_after(),
-            _ => None,
-        };
-        Seen::Failed(stay_away)
+        Seen::Failed(self.parts.endpoints.all_refuse_for())
     }
 
     /// Brings the cursor up to the node's head, then asks what is final where someone waits for it.

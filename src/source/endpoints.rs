@@ -109,6 +109,20 @@ impl Endpoints {
         Arc::clone(picked) as Arc<dyn Source>
     }
 
+    /// How long every endpoint refuses to be asked, by a pause of its own or a spent budget; `None` while one does not.
+    pub fn all_refuse_for(&self) -> Option<Duration> {
+        let now = self.clock.now();
+        let mut soonest = None;
+        for endpoint in self.in_order() {
+            let Standing::Refusing { until } = endpoint.standing(now) else {
+                return None;
+            };
+            let wait = Duration::from_millis(until.0.saturating_sub(now.0));
+            soonest = Some(soonest.map_or(wait, |known: Duration| known.min(wait)));
+        }
+        soonest
+    }
+
     /// Every endpoint's state, in order of preference.
     pub fn snapshot(&self) -> Vec<EndpointStats> {
         let now = self.clock.now();
