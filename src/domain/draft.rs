@@ -83,23 +83,23 @@ impl<'a> Draft<'a> {
         for id in due {
             self.open(id)?;
             self.settle(id, at, None);
-            // One block can lie behind the deadline and behind the grace period too, after a gap in block times.
-            let ended = |p: &mut Payment| !p.status.is_open() && p.unwatch_at() < at.tip_time;
-            if self.get_mut(id).is_some_and(ended) {
-                self.unwatch(id);
-            }
         }
         for id in ended {
             self.open(id)?;
-            self.unwatch(id);
         }
+        self.end_watches(at);
         Ok(())
     }
 
-    fn unwatch(&mut self, id: PaymentId) {
-        if let Some(payment) = self.get_mut(id) {
-            payment.watched = false;
-            self.moved += 1;
+    /// One block can lie behind a payment's end and behind its grace period too: after a gap in block times, or when
+    /// the blocks in between were searched.
+    fn end_watches(&mut self, at: ChainPoint) {
+        for (_, payment) in self.payments.values_mut() {
+            let over = !payment.status.is_open() && payment.unwatch_at() < at.tip_time;
+            if over && payment.watched {
+                payment.watched = false;
+                self.moved += 1;
+            }
         }
     }
 

@@ -140,19 +140,17 @@ pub fn extend(
         tip_time: header.time,
         final_height: cursor.final_height,
     };
-    take_in(view, chain, block, at, now, ChainChange::Append(header))
+    let draft = Draft::new(view, chain, now);
+    take_in(draft, block, at, ChainChange::Append(header))
 }
 
 /// What came due before the block, the block's transfers, and what it confirms, in this order.
 fn take_in(
-    view: &dyn View,
-    chain: ChainId,
+    mut draft: Draft<'_>,
     block: &Block,
     at: ChainPoint,
-    now: UnixMs,
     change: ChainChange,
 ) -> Result<Changes, Refusal> {
-    let mut draft = Draft::new(view, chain, now);
     draft.ring_timers(at)?;
     for transfer in &block.transfers {
         draft.take_transfer(transfer, at)?;
@@ -191,7 +189,15 @@ pub fn extend_final(
         tip_time: header.time,
         final_height: header.height,
     };
-    take_in(view, chain, block, at, now, ChainChange::Skip(header))
+    let mut draft = Draft::new(view, chain, now);
+    // What the blocks in between confirm comes before what this one brings.
+    let before = Height(header.height.0 - 1);
+    draft.confirm(ChainPoint {
+        tip: before,
+        tip_time: cursor.tip.time,
+        final_height: before,
+    })?;
+    take_in(draft, block, at, ChainChange::Skip(header))
 }
 
 /// Works off timers and confirmations that did not fit the commit of their block.

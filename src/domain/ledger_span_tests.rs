@@ -115,20 +115,30 @@ fn skip(state: &mut MemoryState, blocks: &[Block]) {
     }
 }
 
-/// Each payment's events in order, and how many more transfers came that settle nothing: one of these may follow the
-/// completion that it preceded where the block was not yet final.
-fn told(state: &MemoryState) -> BTreeMap<Option<PaymentId>, (Vec<EventKind>, usize)> {
-    let mut told: BTreeMap<_, (Vec<_>, usize)> = BTreeMap::new();
-    for event in &state.events {
-        let (kinds, extra) = told
-            .entry(event.payment.as_ref().map(|p| p.id))
-            .or_default();
-        match event.kind {
-            EventKind::TransferUnmatched => *extra += 1,
-            kind => kinds.push(kind),
-        }
+/// Each payment's events in order, but for transfers that settle nothing: one of these may follow the completion that it
+/// preceded where the block was not yet final.
+fn told(state: &MemoryState) -> BTreeMap<Option<PaymentId>, Vec<EventKind>> {
+    let mut told: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    let kept = state.events.iter();
+    for event in kept.filter(|event| event.kind != EventKind::TransferUnmatched) {
+        let payment = event.payment.as_ref().map(|p| p.id);
+        told.entry(payment).or_default().push(event.kind);
     }
     told
+}
+
+/// Whose an unmatched transfer most likely was is a guess among the nearest few, and how many are looked at depends on
+/// how many have moved on in the same commit.
+fn without_guesses(state: &MemoryState) -> Vec<TransferRecord> {
+    let records = state.transfers.values().copied();
+    records
+        .map(|mut record| {
+            if let TransferState::Unmatched { payment, .. } = &mut record.state {
+                *payment = None;
+            }
+            record
+        })
+        .collect()
 }
 
 /// What may differ is only how many confirmations were counted at the moment of completion.
@@ -148,7 +158,7 @@ proptest! {
         walk(&mut walked, &blocks);
         skip(&mut skipped, &blocks);
         prop_assert_eq!(without_counts(&walked), without_counts(&skipped));
-        prop_assert_eq!(&walked.transfers, &skipped.transfers);
+        prop_assert_eq!(without_guesses(&walked), without_guesses(&skipped));
         prop_assert_eq!(told(&walked), told(&skipped));
         prop_assert_eq!(&walked.cursors, &skipped.cursors);
     }
