@@ -19,7 +19,7 @@ const SLOT_MS: u32 = 3_000;
 
 /// A sandbox that mines only when told to.
 async fn sandbox() -> Program {
-    let arguments = ["sandbox", "--listen", "127.0.0.1:0", "--noise", "2"];
+    let arguments = ["sandbox", "--listen", "127.0.0.1:0", "--noise", "6"];
     let sandbox = Program::start(&arguments, &[], &["sandbox"]);
     command(&sandbox, "pause", json!({})).await;
     sandbox

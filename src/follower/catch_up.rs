@@ -43,12 +43,12 @@ impl Follower {
         let Some(cursor) = self.cursor.filter(|c| is_long(c, head.header.height)) else {
             return Ok(Searched::Done);
         };
-        if source.search_limits().is_none() {
+        if !self.is_search_cheaper(source, head.header.height.0 - cursor.tip.height.0) {
             return Ok(Searched::Done);
         }
         let finalized = source.final_head().await?.header.height;
         let to = finalized.min(head.header.height);
-        if !is_long(&cursor, to) || !self.is_search_cheaper(source, to.0 - cursor.tip.height.0) {
+        if !is_long(&cursor, to) {
             return Ok(Searched::Done);
         }
         let Some(ends) = self.ends(source, cursor.tip.height, to, head).await? else {
@@ -74,7 +74,8 @@ impl Follower {
         Ok(Searched::Again)
     }
 
-    /// A search asks for every watched address in every span; reading asks for every block.
+    /// A search asks for every watched address in every span; reading asks for every block. False too where the node
+    /// offers no search.
     fn is_search_cheaper(&self, source: &dyn Source, blocks: u64) -> bool {
         let Some(limits) = source.search_limits() else {
             return false;

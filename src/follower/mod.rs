@@ -315,12 +315,13 @@ impl Follower {
         self.tell_catch_up(head.header.height);
         loop {
             match self.search(source, &head, shutdown).await? {
-                Searched::Done => break,
-                Searched::Again => {}
+                Searched::Done => {}
+                Searched::Again => continue,
                 Searched::Interrupted => return Ok(()),
             }
-        }
-        while let Some(cursor) = self.cursor.filter(|c| c.tip.height < head.header.height) {
+            let Some(cursor) = self.cursor.filter(|c| c.tip.height < head.header.height) else {
+                return Ok(());
+            };
             let reached = self.walk_branch(source, cursor, &head, shutdown).await;
             self.cursor = Some(reached.cursor);
             self.newest_transfer = reached.newest_transfer;
@@ -331,7 +332,6 @@ impl Follower {
                 Walked::ToFork => self.follow_fork(source, &head).await?,
             }
         }
-        Ok(())
     }
 
     /// Takes in some blocks from the cursor on; says how far it came and why it stopped.

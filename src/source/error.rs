@@ -157,6 +157,11 @@ impl SourceError {
         }
     }
 
+    /// The same question would be answered in the same way for a while.
+    pub(super) const fn is_lasting(&self) -> bool {
+        self.is_endpoint_fault() && !matches!(self, Self::Transport { .. } | Self::Timeout { .. })
+    }
+
     /// The node answered as one that does not offer this path: a missing or disabled API
     /// (404, 405, 501), an unknown method, or the plain text by which a lite node refuses (status 200, not JSON).
     pub(super) const fn means_path_is_missing(&self) -> bool {

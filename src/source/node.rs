@@ -5,7 +5,7 @@
 //! block by block.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::connection::{Connection, NodeConfig, NodeConfigError};
 use super::error::SourceError;
@@ -21,6 +21,8 @@ use crate::domain::ids::{Height, UnixMs};
 const MAX_SPAN_BLOCKS: u64 = 4_900;
 /// A node that cannot search so few is not asked to.
 const MIN_SPAN_BLOCKS: u64 = 150;
+/// Failures of batches and searches in a row after which the work goes on without them.
+const FAILURES_IN_A_ROW: u32 = 3;
 /// How long an API that turned out missing or unreliable is left alone.
 const LEFT_ALONE_MS: u64 = 600_000;
 
@@ -46,6 +48,7 @@ pub struct TronNode {
     http_missing_until: AtomicU64,
     /// Until then batches and searches are not tried.
     rpc_missing_until: AtomicU64,
+    rpc_failures: AtomicU32,
     span_blocks: AtomicU64,
 }
 
@@ -70,6 +73,7 @@ impl TronNode {
             whole_seconds: config.slot_ms.is_multiple_of(1_000),
             http_missing_until: AtomicU64::new(0),
             rpc_missing_until: AtomicU64::new(0),
+            rpc_failures: AtomicU32::new(0),
             span_blocks: AtomicU64::new(MAX_SPAN_BLOCKS),
         })
     }
@@ -105,10 +109,14 @@ impl TronNode {
         self.api != Api::Http && exact && !self.is_before(&self.rpc_missing_until)
     }
 
-    /// A failure of what is only a shorter way: without it, or with less of it, the work goes on.
+    /// What is only a shorter way may fail: with less of it, or without it, the work goes on. A node that always
+    /// fails here must not hold up what it does well.
     fn shorter_way<T>(&self, outcome: Result<T, SourceError>) -> Result<Option<T>, SourceError> {
         let error = match outcome {
-            Ok(found) => return Ok(Some(found)),
+            Ok(found) => {
+                self.rpc_failures.store(0, Ordering::Relaxed);
+                return Ok(Some(found));
+            }
             Err(error) => error,
         };
         let blocks = self.span_blocks.load(Ordering::Relaxed);
@@ -117,9 +125,11 @@ impl TronNode {
                 .store((blocks / 2).max(MIN_SPAN_BLOCKS), Ordering::Relaxed);
             return Err(error);
         }
-        if !error.is_endpoint_fault() || matches!(error, SourceError::Transport { .. }) {
+        let failures = self.rpc_failures.fetch_add(1, Ordering::Relaxed) + 1;
+        if !error.is_lasting() && failures < FAILURES_IN_A_ROW {
             return Err(error);
         }
+        self.rpc_failures.store(0, Ordering::Relaxed);
         self.leave_alone(&self.rpc_missing_until);
         self.span_blocks.store(MAX_SPAN_BLOCKS, Ordering::Relaxed);
         if error.means_path_is_missing() {

@@ -133,6 +133,27 @@ async fn a_missing_shortcut_is_asked_for_once() {
     assert_eq!(node.paths(), [RPC]);
 }
 
+/// Found by thinking it through: a provider that throttles searches, and nothing else, would have kept the hub from ever
+/// catching up: each round asked for the head, searched, was told to pause, and began anew.
+#[tokio::test]
+async fn a_node_that_always_refuses_to_search_is_read_block_by_block() {
+    let node = FakeNode::start();
+    node.answer(RPC, rpc(&rpc_block()));
+    let source = build(&node, |config| config.api = Api::JsonRpc);
+    let span = span_of(&source).await;
+    node.answer(RPC, Reply::Raw(Vec::new()));
+    source
+        .head()
+        .await
+        .expect("the script's earlier answer, once more");
+    for _ in 1..FAILURES_IN_A_ROW {
+        let error = source.search(span, &[usdt()]).await.expect_err("broken");
+        assert!(!error.is_lasting(), "{error}");
+    }
+    assert_eq!(source.search(span, &[usdt()]).await.expect("without"), None);
+    assert!(source.search_limits().is_none());
+}
+
 #[tokio::test]
 async fn too_much_at_once_makes_the_spans_shorter() {
     let node = FakeNode::start();
