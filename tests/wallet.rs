@@ -9,7 +9,7 @@ use std::process::Command;
 
 use futures::future::join_all;
 use serde_json::{Value, json};
-use support::{BINARY, Program, config, create, get, pay, status_of};
+use support::{BINARY, Program, config, create, get, pay, post, status_of};
 
 const BLOCK_MS: u32 = 100;
 /// More than the hub commits in one go from so many connections.
@@ -124,4 +124,36 @@ async fn a_derived_address_is_paid_and_the_next_goes_on_after_a_kill_and_under_a
     ))
     .await;
     assert_eq!(old.json()["wallet"], "main", "as it was called then");
+}
+
+#[tokio::test]
+async fn a_wallet_brings_its_chain_along_and_keeps_to_it() {
+    let (xpub, expected) = account();
+    let (sandbox, folder) = (Program::sandbox(BLOCK_MS), tempfile::tempdir().unwrap());
+    let mut settings = with_wallet(folder.path(), sandbox.url("sandbox"), "side", &xpub);
+    let mut second = settings["chains"][0].clone();
+    second["name"] = json!("nile");
+    settings["chains"].as_array_mut().unwrap().push(second);
+    settings["wallets"][0]["chain"] = json!("nile");
+    let hub = Program::serve(folder.path(), &settings);
+    let made = create_in(hub.hub(), "side").await;
+    assert_eq!(
+        (&made["chain"], &made["wallet_address"]),
+        (&json!("nile"), &json!(expected[0]))
+    );
+    let named = json!({"wallet": "side", "wallet_address": null, "chain": "nile"});
+    let made = create(hub.hub(), named).await;
+    assert_eq!(made["wallet_address"], *expected[1]);
+    let elsewhere =
+        json!({"wallet": "side", "chain": "tron", "expected_amount_usdt": "5", "order_id": "A"});
+    let refused = post(&format!("{}/v1/payments", hub.hub()), &elsewhere).await;
+    assert_eq!(refused.status, 400);
+    assert_eq!(
+        refused.json()["errors"][0],
+        json!({"pointer": "/chain", "detail": "the wallet's chain is nile: leave chain out or say nile"})
+    );
+    let classic = json!({"wallet": "side", "expected_amount_usdt": 5, "order_id": "B", "callback_url": "http://127.0.0.1:9/"});
+    let classic = post(&format!("{}/create_payment", hub.hub()), &classic).await;
+    assert_eq!(classic.status, 201, "{}", classic.text);
+    assert_eq!(classic.json()["wallet_address"], *expected[2]);
 }
