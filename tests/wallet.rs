@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use support::{BINARY, Program, config, create, get, pay, post, status_of};
 
 const BLOCK_MS: u32 = 100;
-/// More than the hub commits in one go from so many connections.
+/// Creations side by side, each over a connection of its own.
 const AT_ONCE: usize = 200;
 
 /// A new random account and its first addresses, both derived from the private side by ethers and tronweb.
@@ -63,7 +63,7 @@ async fn a_random_wallets_addresses_are_those_of_its_private_side() {
     for index in 0..AT_ONCE {
         let address = by_path.get(&path(index)).expect("no gap");
         if let Some(expected) = expected.get(index) {
-            assert_eq!(address, expected, "0/{index}");
+            assert_eq!(address, expected, "0/{index} of {xpub}");
         }
     }
     let stats = get(&format!("{}/stats", hub.hub())).await;
