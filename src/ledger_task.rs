@@ -15,6 +15,7 @@ use crate::domain::event::{Event, SealedEvent};
 use crate::domain::ids::{BlockHash, ChainId, EndpointId, EventId, PaymentId, Sequence, UnixMs};
 use crate::domain::ledger::{self, AmountPolicy, Refusal, Watching};
 use crate::domain::payment::Payment;
+use crate::domain::wallet::{self, Wallet};
 use crate::index::Index;
 use crate::store::{
     CommitError, DeliveryUpdate, EventRow, NewEvent, Observer, Plan, Prune, Store, StoreError,
@@ -71,6 +72,19 @@ impl Ledger {
         let policy = self.policy;
         let write = self
             .decide(move |view, now| ledger::create(view, new, policy, now))
+            .await?;
+        changed_payment(&write)
+    }
+
+    /// Commits a new payment at a wallet's next address; see [`wallet::create`]. Returns it as committed.
+    pub async fn create_in(
+        &self,
+        wallet: Arc<Wallet>,
+        new: Payment,
+    ) -> Result<Payment, CommitError> {
+        let policy = self.policy;
+        let write = self
+            .decide(move |view, now| wallet::create(view, &wallet, new, policy, now))
             .await?;
         changed_payment(&write)
     }

@@ -50,6 +50,7 @@ struct Stats {
     version: &'static str,
     demo: bool,
     chains: Vec<ChainObject>,
+    wallets: Vec<WalletObject>,
 }
 
 #[derive(Serialize)]
@@ -69,6 +70,14 @@ struct ChainObject {
     last_error_at: Option<Seconds>,
     idle: bool,
     endpoints: Vec<EndpointObject>,
+}
+
+/// Never the key: it shows every address.
+#[derive(Serialize)]
+struct WalletObject {
+    name: String,
+    chain: String,
+    next_index: u32,
 }
 
 #[derive(Serialize)]
@@ -144,10 +153,11 @@ pub async fn health(ctx: &ApiContext) -> Result<Response, Problem> {
     }
 }
 
-pub fn stats(ctx: &ApiContext) -> Result<Response, Problem> {
+pub async fn stats(ctx: &ApiContext) -> Result<Response, Problem> {
     let now = ctx.clock.now();
     let counters = ctx.store.counters();
     let chains = ctx.chains.iter().map(|c| (c, c.standing())).collect();
+    let wallets = wallet_objects(ctx).await?;
     answer::ok(&Stats {
         // Classic clients know two states only: what is not completed yet is pending.
         pending_payments: counters.open(),
@@ -162,7 +172,22 @@ pub fn stats(ctx: &ApiContext) -> Result<Response, Problem> {
         version: env!("CARGO_PKG_VERSION"),
         demo: ctx.settings.mode == RunMode::Demo,
         chains: chain_objects(chains, now),
+        wallets,
     })
+}
+
+async fn wallet_objects(ctx: &ApiContext) -> Result<Vec<WalletObject>, Problem> {
+    let mut objects = Vec::new();
+    for wallet in ctx.wallets.iter() {
+        let taken = ctx.store.next_index(wallet.key.id()).await?;
+        let chain = ctx.chains.by_id(wallet.chain);
+        objects.push(WalletObject {
+            name: wallet.name.to_string(),
+            chain: chain.map(|c| c.spec.name.clone()).unwrap_or_default(),
+            next_index: wallet.next_index(taken).0,
+        });
+    }
+    Ok(objects)
 }
 
 /// The configured bound, else the slot time of the quickest chain.

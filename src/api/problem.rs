@@ -33,6 +33,7 @@ pub enum Kind {
     OrderTaken,
     AmountAmbiguous,
     NoUniqueAmount,
+    WalletExhausted,
     NotCancellable,
     BodyTooLarge,
     UnsupportedMediaType,
@@ -55,7 +56,9 @@ impl Kind {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::OrderTaken | Self::AmountAmbiguous => StatusCode::CONFLICT,
-            Self::NoUniqueAmount | Self::NotCancellable => StatusCode::CONFLICT,
+            Self::NoUniqueAmount | Self::WalletExhausted | Self::NotCancellable => {
+                StatusCode::CONFLICT
+            }
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -81,6 +84,7 @@ impl Kind {
             Self::OrderTaken => "order_id_taken",
             Self::AmountAmbiguous => "amount_ambiguous",
             Self::NoUniqueAmount => "no_unique_amount",
+            Self::WalletExhausted => "wallet_exhausted",
             Self::NotCancellable => "not_cancellable",
             Self::BodyTooLarge => "body_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
@@ -108,6 +112,7 @@ impl Kind {
             Self::OrderTaken => "The order_id is in use",
             Self::AmountAmbiguous => "The amount is ambiguous",
             Self::NoUniqueAmount => "No unique amount is left on the address",
+            Self::WalletExhausted => "The wallet has no address left",
             Self::NotCancellable => "The payment cannot be cancelled",
             Self::BodyTooLarge => "The body is too large",
             Self::UnsupportedMediaType => "The content type is not JSON",
@@ -263,6 +268,11 @@ impl From<Refusal> for Problem {
                 );
                 conflict(Kind::NoUniqueAmount, "expected_amount_usdt", remedy)
             }
+            Refusal::WalletExhausted(_) => conflict(
+                Kind::WalletExhausted,
+                "wallet",
+                format!("{text}; configure another account's xpub"),
+            ),
             Refusal::NoSuchPayment => Self::payment_not_found(),
             Refusal::NotCancellable(_) => Self::new(Kind::NotCancellable, text),
             Refusal::View(error) => StoreError::Database(Box::new(error)).into(),

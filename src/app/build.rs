@@ -16,6 +16,7 @@ use crate::delivery::signature::Secret;
 use crate::domain::amount::Decimals;
 use crate::domain::ledger::{AmbiguityRule, AmountPolicy};
 use crate::domain::payment::Finality;
+use crate::domain::wallet::{Wallet, Wallets};
 use crate::index::Index;
 use crate::ledger_task::Entropy;
 use crate::source::NodeConfig;
@@ -82,6 +83,25 @@ pub async fn chains(config: &Config, store: &dyn Store) -> anyhow::Result<Chains
         })));
     }
     Ok(Chains::new(chains))
+}
+
+/// The configured wallets, on the chains that they name.
+pub fn wallets(config: &Config, chains: &Chains) -> anyhow::Result<Wallets> {
+    let mut wallets = Vec::with_capacity(config.wallets.len());
+    for wallet in &config.wallets {
+        let (name, chain) = (&wallet.name, &wallet.chain);
+        let chain = chains
+            .by_name(chain.as_str())
+            .with_context(|| format!("wallet {name} is on chain {chain}, which is not followed"))?;
+        let made = Wallet::new(
+            name.clone(),
+            chain.spec.id,
+            wallet.key.clone(),
+            wallet.first_index,
+        );
+        wallets.push(made.with_context(|| format!("wallet {name} has no address left"))?);
+    }
+    Ok(Wallets::new(wallets))
 }
 
 /// Fills the index with what the store holds.

@@ -352,6 +352,7 @@ impl<'a> Draft<'a> {
             })
             .collect();
         Changes {
+            next_index: None,
             payments,
             transfers: self.transfers,
             events: self.events,

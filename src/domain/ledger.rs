@@ -13,6 +13,7 @@ use super::draft::Draft;
 use super::event::{AfterCompletion, Event, EventKind};
 use super::ids::{BlockHash, ChainId, Height, PaymentId, UnixMs};
 use super::payment::{AmountMode, ChainPoint, Payment, Status};
+use super::wallet::WalletName;
 
 /// Timers and confirmations handled in one commit at most; the rest follows in the next.
 pub const BATCH_PAYMENTS: usize = 5_000;
@@ -28,6 +29,8 @@ pub enum Refusal {
     AmountAmbiguous(PaymentId),
     #[error("no unique amount is left within {} base units on this address", .0.base_units())]
     NoUniqueAmount(Amount),
+    #[error("wallet {0} has given out its last address")]
+    WalletExhausted(WalletName),
     #[error("there is no such payment")]
     NoSuchPayment,
     #[error("a payment that is {} cannot be cancelled", .0.as_str())]

@@ -1,5 +1,6 @@
 //! Floor 0, the domain: pure code that decides. No clock, no randomness, no I/O, no tokio, no serde.
 
+pub mod account_key;
 pub mod address;
 pub mod amount;
 mod amount_choice;
@@ -28,3 +29,6 @@ mod payment_tests;
 pub mod retry;
 #[cfg(test)]
 pub mod test_support;
+pub mod wallet;
+#[cfg(test)]
+mod wallet_tests;

@@ -67,6 +67,9 @@ impl Apply<'_, '_> {
         if let Some((chain, change)) = write.changes.chain {
             self.chain(chain, change)?;
         }
+        if let Some((account, next)) = &write.changes.next_index {
+            put(&mut self.tables.accounts, &account.0, next)?;
+        }
         if let Some(prune) = write.prune {
             self.prune_events(prune)?;
         }

@@ -10,12 +10,14 @@ use super::view::{cursor_of, database, get, keys};
 use super::{
     DeliveryFilter, DueKey, EventRow, EventScope, Page, PaymentFilter, StoreError, WatchedPayment,
 };
+use crate::domain::account_key::AccountId;
 use crate::domain::address::Address;
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::{Cursor, Timer};
 use crate::domain::delivery::{Attempt, Delivery};
 use crate::domain::ids::{ChainId, DeliveryId, Height, PaymentId, Sequence, UnixMs, Watched};
 use crate::domain::payment::{Payment, Status};
+use crate::domain::wallet::NextIndex;
 
 /// Rows looked at for one page of a filtered list; a page may end early with a `next`.
 const SCAN_ROWS: usize = 10_000;
@@ -209,6 +211,11 @@ impl Snapshot {
 
     pub fn block(&self, chain: ChainId, height: Height) -> Result<Option<BlockHeader>, StoreError> {
         get(&self.open(tables::BLOCKS)?, &tables::height(chain, height))
+    }
+
+    pub fn next_index(&self, account: AccountId) -> Result<NextIndex, StoreError> {
+        let found = get(&self.open(tables::ACCOUNTS)?, &account.0)?;
+        Ok(found.unwrap_or_default())
     }
 
     pub fn watched(&self) -> Result<Vec<WatchedPayment>, StoreError> {

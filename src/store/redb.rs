@@ -21,14 +21,16 @@ use super::{
     PaymentFilter, Plan, Store, StoreError, StoreIdentity, WatchedPayment, Write, tables,
     unfinished,
 };
+use crate::domain::account_key::AccountId;
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::Cursor;
 use crate::domain::delivery::{Attempt, Delivery};
 use crate::domain::ids::{ChainId, DeliveryId, Height, PaymentId, Sequence, UnixMs};
 use crate::domain::payment::Payment;
+use crate::domain::wallet::NextIndex;
 
-/// The format that this program writes; see the file's `meta` table.
-const FORMAT: u32 = 1;
+/// The format that this program writes; see the file's `meta` table. 2 has wallets; a file of format 1 is taken over.
+const FORMAT: u32 = 2;
 /// Plans that may wait for the writer; more wait in their callers.
 const QUEUE_PLANS: usize = 4_096;
 
@@ -242,13 +244,15 @@ fn prepare(db: &Database, path: &str, new_identity: &StoreIdentity) -> Result<()
             }
             Some(_) => {}
             None => {
-                let format = FORMAT.to_be_bytes();
                 let identity = new_identity.encode()?;
-                meta.insert(tables::META_FORMAT, &format[..])
-                    .map_err(database)?;
                 meta.insert(tables::META_IDENTITY, identity.as_slice())
                     .map_err(database)?;
             }
+        }
+        if found != Some(FORMAT) {
+            let format = FORMAT.to_be_bytes();
+            meta.insert(tables::META_FORMAT, &format[..])
+                .map_err(database)?;
         }
     }
     for table in tables::ALL {
@@ -380,6 +384,10 @@ impl Store for RedbStore {
 
     async fn confirming(&self) -> Result<Vec<Payment>, StoreError> {
         self.query(Snapshot::confirming).await
+    }
+
+    async fn next_index(&self, account: AccountId) -> Result<NextIndex, StoreError> {
+        self.query(move |s| s.next_index(account)).await
     }
 
     async fn open_on(&self, chain: ChainId) -> Result<OpenPayments, StoreError> {

@@ -109,7 +109,7 @@ fn a_newer_format_is_refused_and_left_alone() {
                 error,
                 StoreError::NewerFormat {
                     found: 77,
-                    known: 1,
+                    known: 2,
                     ..
                 }
             ),

@@ -5,12 +5,16 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 
+use crate::domain::account_key::AccountId;
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::{Cursor, Timer, View, ViewError};
 use crate::domain::claim::{Claim, ClaimKey, ClaimQuery};
 use crate::domain::delivery::{Attempt, Delivery};
-use crate::domain::ids::{ChainId, DeliveryId, Height, PaymentId, Sequence, TransferKey, UnixMs};
+use crate::domain::ids::{
+    ChainId, DeliveryId, Height, PaymentId, Sequence, TransferKey, UnixMs, Watched,
+};
 use crate::domain::payment::{ChainPoint, Payment, TransferRecord};
+use crate::domain::wallet::NextIndex;
 use crate::store::{
     CommitError, Counters, DeliveryFilter, DueKey, EventRow, EventScope, OpenPayments,
     Page as ListPage, PaymentFilter, Plan, Store, StoreError, StoreIdentity, WatchedPayment, Write,
@@ -21,6 +25,7 @@ pub struct Rows {
     pub payments: BTreeMap<PaymentId, Payment>,
     pub events: Vec<EventRow>,
     pub deliveries: Vec<Delivery>,
+    pub indices: BTreeMap<AccountId, NextIndex>,
 }
 
 /// How the store behaves.
@@ -90,6 +95,13 @@ impl View for Rows {
             .values()
             .any(|p| p.watched && p.chain == chain))
     }
+    fn watches_address(&self, watched: Watched) -> Result<bool, ViewError> {
+        let mut payments = self.payments.values();
+        Ok(payments.any(|p| p.watched && p.watched_address() == watched))
+    }
+    fn next_index(&self, account: AccountId) -> Result<NextIndex, ViewError> {
+        Ok(self.indices.get(&account).copied().unwrap_or_default())
+    }
     fn transfer(&self, _: &TransferKey) -> Result<Option<TransferRecord>, ViewError> {
         Ok(None)
     }
@@ -123,6 +135,7 @@ impl Store for MemoryStore {
                 rows.payments.insert(payment.id, payment.clone());
             }
         }
+        rows.indices.extend(write.changes.next_index);
         rows.events
             .extend(write.events.iter().map(|e| e.row.clone()));
         Ok(Arc::new(write))
@@ -220,6 +233,10 @@ impl Store for MemoryStore {
     }
     async fn confirming(&self) -> Result<Vec<Payment>, StoreError> {
         Ok(Vec::new())
+    }
+    async fn next_index(&self, account: AccountId) -> Result<NextIndex, StoreError> {
+        let rows = self.answer().await?;
+        Ok(rows.indices.get(&account).copied().unwrap_or_default())
     }
     async fn open_on(&self, _: ChainId) -> Result<OpenPayments, StoreError> {
         Ok(OpenPayments::default())

@@ -13,33 +13,41 @@ use super::{Counters, StoreError, StoreIdentity};
 use crate::domain::chain::BlockHeader;
 use crate::domain::ids::{BlockHash, Height, Sequence, UnixMs};
 use crate::domain::payment::Status;
+use crate::domain::wallet::NextIndex;
 pub use payment::status_place;
-
-const VERSION: u8 = 1;
 
 /// A domain type and the row that keeps it.
 pub trait Stored: Sized {
     type Row: Serialize + DeserializeOwned;
     /// What a row is called in an error.
     const NAME: &'static str;
+    /// The version that is written.
+    const VERSION: u8 = 1;
     fn to_row(&self) -> Self::Row;
     fn from_row(row: Self::Row) -> Option<Self>;
 
+    /// Reads a row of an older version into the present one; `None` for versions that never were.
+    fn older_row(_version: u8, _bytes: &[u8]) -> Option<Result<Self::Row, postcard::Error>> {
+        None
+    }
+
     fn encode(&self) -> Result<Vec<u8>, StoreError> {
-        let head = vec![VERSION];
+        let head = vec![Self::VERSION];
         postcard::to_extend(&self.to_row(), head).map_err(|e| corrupt(Self::NAME, &e.to_string()))
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
-        match bytes.split_first() {
-            Some((&VERSION, rest)) => {
-                let row =
-                    postcard::from_bytes(rest).map_err(|e| corrupt(Self::NAME, &e.to_string()))?;
-                Self::from_row(row).ok_or_else(|| corrupt(Self::NAME, "a value out of range"))
-            }
-            Some((version, _)) => Err(corrupt(Self::NAME, &format!("row version {version}"))),
-            None => Err(corrupt(Self::NAME, "no bytes")),
-        }
+        let (&version, rest) = bytes
+            .split_first()
+            .ok_or_else(|| corrupt(Self::NAME, "no bytes"))?;
+        let row = if version == Self::VERSION {
+            postcard::from_bytes(rest)
+        } else {
+            Self::older_row(version, rest)
+                .ok_or_else(|| corrupt(Self::NAME, &format!("row version {version}")))?
+        };
+        let row = row.map_err(|e| corrupt(Self::NAME, &e.to_string()))?;
+        Self::from_row(row).ok_or_else(|| corrupt(Self::NAME, "a value out of range"))
     }
 }
 
@@ -97,6 +105,19 @@ impl Stored for CursorHeights {
             tip: Height(row.0),
             final_height: Height(row.1),
         })
+    }
+}
+
+impl Stored for NextIndex {
+    type Row = u32;
+    const NAME: &'static str = "an account's next index";
+
+    fn to_row(&self) -> u32 {
+        self.0
+    }
+
+    fn from_row(row: u32) -> Option<Self> {
+        Some(Self(row))
     }
 }
 

@@ -3,12 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::Stored;
+use crate::domain::account_key::{AccountId, AddressIndex};
 use crate::domain::address::Address;
 use crate::domain::amount::Amount;
 use crate::domain::ids::{ChainId, Height, PaymentId, TxId, UnixMs};
 use crate::domain::payment::{
     AmountMode, Callback, CallbackScope, Credit, CreditState, Finality, MatchRule, Payment, Status,
 };
+use crate::domain::wallet::{Derivation, WalletName};
 
 #[derive(Serialize, Deserialize)]
 pub struct CreditRow {
@@ -50,89 +52,154 @@ pub struct PaymentRow {
     watched: bool,
 }
 
-impl Stored for Payment {
-    type Row = PaymentRow;
-    const NAME: &'static str = "a payment";
+/// Since version 2: where the address comes from.
+#[derive(Serialize, Deserialize)]
+pub struct DerivationRow {
+    wallet: String,
+    key: [u8; 16],
+    account: u32,
+    index: u32,
+}
 
-    fn to_row(&self) -> PaymentRow {
-        let scope = self.callback.as_ref().map(|c| c.scope);
-        PaymentRow {
-            id: *self.id.0.as_bytes(),
-            chain: self.chain.0,
-            address: *self.address.as_bytes(),
-            order_id: self.order_id.clone(),
-            expected: self.expected.base_units(),
-            to_pay: self.to_pay.base_units(),
-            accumulate: self.rule == MatchRule::Accumulate,
-            unique: self.amount_mode == AmountMode::Unique,
-            tolerance: self.tolerance.base_units(),
-            depth: match self.finality {
+/// Version 2 of a payment's row: version 1, and more behind it.
+#[derive(Serialize, Deserialize)]
+pub struct PaymentRow2 {
+    first: PaymentRow,
+    derivation: Option<DerivationRow>,
+}
+
+impl Stored for Payment {
+    type Row = PaymentRow2;
+    const NAME: &'static str = "a payment";
+    const VERSION: u8 = 2;
+
+    fn to_row(&self) -> PaymentRow2 {
+        PaymentRow2 {
+            first: PaymentRow::of(self),
+            derivation: self.derivation.as_ref().map(derivation_to_row),
+        }
+    }
+
+    fn from_row(row: PaymentRow2) -> Option<Self> {
+        let payment = row.first.payment()?;
+        match row.derivation {
+            Some(derivation) => Some(Self {
+                derivation: Some(derivation_from_row(derivation)?),
+                ..payment
+            }),
+            None => Some(payment),
+        }
+    }
+
+    fn older_row(version: u8, bytes: &[u8]) -> Option<Result<PaymentRow2, postcard::Error>> {
+        (version == 1).then(|| {
+            Ok(PaymentRow2 {
+                first: postcard::from_bytes(bytes)?,
+                derivation: None,
+            })
+        })
+    }
+}
+
+fn derivation_to_row(derivation: &Derivation) -> DerivationRow {
+    DerivationRow {
+        wallet: derivation.wallet.as_str().to_owned(),
+        key: derivation.key.0,
+        account: derivation.account,
+        index: derivation.index.get(),
+    }
+}
+
+fn derivation_from_row(row: DerivationRow) -> Option<Derivation> {
+    Some(Derivation {
+        wallet: WalletName::parse(&row.wallet).ok()?,
+        key: AccountId(row.key),
+        account: row.account,
+        index: AddressIndex::new(row.index)?,
+    })
+}
+
+impl PaymentRow {
+    fn of(payment: &Payment) -> Self {
+        let scope = payment.callback.as_ref().map(|c| c.scope);
+        Self {
+            id: *payment.id.0.as_bytes(),
+            chain: payment.chain.0,
+            address: *payment.address.as_bytes(),
+            order_id: payment.order_id.clone(),
+            expected: payment.expected.base_units(),
+            to_pay: payment.to_pay.base_units(),
+            accumulate: payment.rule == MatchRule::Accumulate,
+            unique: payment.amount_mode == AmountMode::Unique,
+            tolerance: payment.tolerance.base_units(),
+            depth: match payment.finality {
                 Finality::Final => 0,
                 // A block's own confirmation is its first, so a depth of 0 asks for nothing less than 1.
                 Finality::Depth(n) => n.max(1),
             },
-            created_at: self.created_at.0,
-            created_above: self.created_above.0,
-            expires_at: self.expires_at.0,
-            grace_seconds: self.grace_seconds,
-            status: status_place(self.status),
-            closed_at: self.closed_at.map(|t| t.0),
-            completed_at: self.completed_at.map(|t| t.0),
-            final_confirmations: self.final_confirmations,
-            credits: self.credits.iter().map(credit_to_row).collect(),
-            callback: self.callback.as_ref().map(|c| c.url.clone()),
+            created_at: payment.created_at.0,
+            created_above: payment.created_above.0,
+            expires_at: payment.expires_at.0,
+            grace_seconds: payment.grace_seconds,
+            status: status_place(payment.status),
+            closed_at: payment.closed_at.map(|t| t.0),
+            completed_at: payment.completed_at.map(|t| t.0),
+            final_confirmations: payment.final_confirmations,
+            credits: payment.credits.iter().map(credit_to_row).collect(),
+            callback: payment.callback.as_ref().map(|c| c.url.clone()),
             callback_everything: scope == Some(CallbackScope::Everything),
-            success_url: self.success_url.clone(),
-            metadata: self.metadata.clone(),
-            watched: self.watched,
+            success_url: payment.success_url.clone(),
+            metadata: payment.metadata.clone(),
+            watched: payment.watched,
         }
     }
 
-    fn from_row(row: PaymentRow) -> Option<Self> {
-        let scope = if row.callback_everything {
+    fn payment(self) -> Option<Payment> {
+        let scope = if self.callback_everything {
             CallbackScope::Everything
         } else {
             CallbackScope::CompletionOnly
         };
-        Some(Self {
-            id: PaymentId(uuid::Uuid::from_bytes(row.id)),
-            chain: ChainId(row.chain),
-            address: Address::from_bytes(row.address),
-            order_id: row.order_id,
-            expected: Amount::from_base_units(row.expected),
-            to_pay: Amount::from_base_units(row.to_pay),
-            rule: if row.accumulate {
+        Some(Payment {
+            id: PaymentId(uuid::Uuid::from_bytes(self.id)),
+            chain: ChainId(self.chain),
+            address: Address::from_bytes(self.address),
+            derivation: None,
+            order_id: self.order_id,
+            expected: Amount::from_base_units(self.expected),
+            to_pay: Amount::from_base_units(self.to_pay),
+            rule: if self.accumulate {
                 MatchRule::Accumulate
             } else {
                 MatchRule::Exact
             },
-            amount_mode: if row.unique {
+            amount_mode: if self.unique {
                 AmountMode::Unique
             } else {
                 AmountMode::Fixed
             },
-            tolerance: Amount::from_base_units(row.tolerance),
-            finality: match row.depth {
+            tolerance: Amount::from_base_units(self.tolerance),
+            finality: match self.depth {
                 0 => Finality::Final,
                 n => Finality::Depth(n),
             },
-            created_at: UnixMs(row.created_at),
-            created_above: Height(row.created_above),
-            expires_at: UnixMs(row.expires_at),
-            grace_seconds: row.grace_seconds,
-            status: status_from(row.status)?,
-            closed_at: row.closed_at.map(UnixMs),
-            completed_at: row.completed_at.map(UnixMs),
-            final_confirmations: row.final_confirmations,
-            credits: row
+            created_at: UnixMs(self.created_at),
+            created_above: Height(self.created_above),
+            expires_at: UnixMs(self.expires_at),
+            grace_seconds: self.grace_seconds,
+            status: status_from(self.status)?,
+            closed_at: self.closed_at.map(UnixMs),
+            completed_at: self.completed_at.map(UnixMs),
+            final_confirmations: self.final_confirmations,
+            credits: self
                 .credits
                 .into_iter()
                 .map(credit_from_row)
                 .collect::<Option<_>>()?,
-            callback: row.callback.map(|url| Callback { url, scope }),
-            success_url: row.success_url,
-            metadata: row.metadata,
-            watched: row.watched,
+            callback: self.callback.map(|url| Callback { url, scope }),
+            success_url: self.success_url,
+            metadata: self.metadata,
+            watched: self.watched,
         })
     }
 }
@@ -184,4 +251,61 @@ fn credit_from_row(row: CreditRow) -> Option<Credit> {
             _ => return None,
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::test_support::{Adjust, payment, wallet};
+    use crate::store::StoreError;
+
+    /// A completed payment, byte by byte as version 0.1.0 wrote it before there were wallets.
+    const ROW_OF_VERSION_1: &str = "0101a20d1bc3b67b509de83986b271bd1f00a2fe67ceadf6e147c440fe556a0a15bd210ec412054f4c445f31a0ef8005a0ef800500006400b687efe8a0343cb6bf8892a13480a3050201b9a4efe8a03401b9a4efe8a034011301a15d2b9646bf1e07635fb10269bd7c916946292fe3a3f22be9d0b3717308b16a04dbfb6c85aa881c6f657894f0b219cddffb4f8fcca0ef8005469088efe8a0340100000001077b226e223a317d01";
+
+    #[test]
+    fn a_row_from_before_wallets_is_read_in_full_and_written_anew() {
+        let old = hex::decode(ROW_OF_VERSION_1).expect("hex");
+        let read = Payment::decode(&old).expect("readable");
+        assert_eq!(read.id.to_string(), "01a20d1b-c3b6-7b50-9de8-3986b271bd1f");
+        assert_eq!(read.address.to_tron(), "TQq3EYEiaYr95r6ePRQwycukCEAE4qWkE7");
+        assert_eq!(
+            (read.order_id.as_str(), read.status),
+            ("OLD_1", Status::Completed)
+        );
+        assert_eq!(read.credits.len(), 1);
+        assert_eq!(read.credits[0].height, Height(70));
+        assert_eq!(read.metadata.as_deref(), Some(r#"{"n":1}"#));
+        assert_eq!((read.derivation.as_ref(), read.watched), (None, true));
+        let anew = read.encode().expect("written");
+        assert_eq!((old[0], anew[0]), (1, 2));
+        assert_eq!(Payment::decode(&anew).expect("readable"), read);
+    }
+
+    #[test]
+    fn damaged_rows_are_refused() {
+        let wallet = wallet("main");
+        let made = payment(1).with(|p| {
+            p.derivation = Some(Derivation {
+                wallet: wallet.name.clone(),
+                key: wallet.key.id(),
+                account: 0,
+                index: AddressIndex::new(AddressIndex::MAX).expect("an index"),
+            });
+        });
+        let good = made.encode().expect("written");
+        assert_eq!(Payment::decode(&good).expect("readable"), made);
+        let corrupt = |bytes: &[u8]| matches!(Payment::decode(bytes), Err(StoreError::Corrupt(_)));
+        let with_first = |version: u8| [&[version], &good[1..]].concat();
+        assert!(corrupt(&with_first(0)) && corrupt(&with_first(3)) && corrupt(&[]));
+        assert!(corrupt(&good[..good.len() - 1]));
+        // The wallet's name, spelt as no wallet's is.
+        let at = good
+            .windows(4)
+            .position(|part| part == b"main")
+            .expect("the name");
+        assert!(corrupt(&[&good[..at], b"MAIN", &good[at + 4..]].concat()));
+        // An index beyond the last.
+        let beyond = [&good[..good.len() - 1], &[good[good.len() - 1] | 8]].concat();
+        assert!(corrupt(&beyond));
+    }
 }
