@@ -38,6 +38,31 @@ pub struct EndpointStanding {
     pub last_error: Option<String>,
 }
 
+/// A gap that is being closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CatchUp {
+    /// The last block processed before.
+    pub from: Height,
+    pub to: Height,
+    pub started_at: UnixMs,
+}
+
+impl CatchUp {
+    pub fn seconds_until(&self, now: UnixMs) -> u64 {
+        now.0.saturating_sub(self.started_at.0) / 1000
+    }
+
+    /// At the pace so far; `None` before there is one.
+    pub fn seconds_left(&self, tip: Height, now: UnixMs) -> Option<u64> {
+        let done = tip.0.saturating_sub(self.from.0);
+        let left = self.to.0.saturating_sub(tip.0);
+        let took_ms = now.0.saturating_sub(self.started_at.0);
+        left.saturating_mul(took_ms)
+            .checked_div(done)
+            .map(|ms| ms.div_ceil(1000))
+    }
+}
+
 /// Where a chain stands.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Standing {
@@ -52,6 +77,7 @@ pub struct Standing {
     pub last_success_at: Option<UnixMs>,
     pub last_error: Option<String>,
     pub last_error_at: Option<UnixMs>,
+    pub catch_up: Option<CatchUp>,
     /// Nothing is watched: heads are asked for once a minute only.
     pub idle: bool,
     pub endpoints: Vec<EndpointStanding>,

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
 
+use crate::domain::address::Address;
 use crate::domain::changes::{PaymentChange, PaymentKeys};
 use crate::domain::ids::{ChainId, Height, PaymentId, Watched};
 use crate::domain::payment::{Awaits, Finality, Payment};
@@ -62,6 +63,17 @@ impl Index {
     /// Whether any payment takes notice of transfers to this address.
     pub fn is_watched(&self, watched: &Watched) -> bool {
         self.addresses.contains_key(watched)
+    }
+
+    /// All watched addresses of a chain, in order.
+    pub fn addresses_on(&self, chain: ChainId) -> Vec<Address> {
+        let watched = self.addresses.iter();
+        let mut found: Vec<Address> = watched
+            .filter(|entry| entry.key().chain == chain)
+            .map(|entry| entry.key().address)
+            .collect();
+        found.sort_unstable();
+        found
     }
 
     /// Payments on the chain that take notice of transfers, in their grace period or open.

@@ -12,9 +12,12 @@ use crate::clock::Clock;
 use crate::domain::chain::{Block, BlockHeader};
 use crate::domain::changes::{Changes, PaymentChange, View, ViewError};
 use crate::domain::event::{Event, SealedEvent};
-use crate::domain::ids::{ChainId, EndpointId, EventId, PaymentId, Sequence, TransferKey, UnixMs};
+use crate::domain::ids::{
+    BlockHash, ChainId, EndpointId, EventId, PaymentId, Sequence, TransferKey, UnixMs,
+};
 use crate::domain::ledger::{self, AmountPolicy, Refusal, Watching};
 use crate::domain::payment::Payment;
+use crate::domain::wallet::{self, Wallet};
 use crate::index::Index;
 use crate::store::{
     CommitError, DeliveryUpdate, EventRow, NewEvent, Observer, Plan, Prune, Store, StoreError,
@@ -75,6 +78,19 @@ impl Ledger {
         changed_payment(&write)
     }
 
+    /// Commits a new payment at a wallet's next address; see [`wallet::create`]. Returns it as committed.
+    pub async fn create_in(
+        &self,
+        wallet: Arc<Wallet>,
+        new: Payment,
+    ) -> Result<Payment, CommitError> {
+        let policy = self.policy;
+        let write = self
+            .decide(move |view, now| wallet::create(view, &wallet, new, policy, now))
+            .await?;
+        changed_payment(&write)
+    }
+
     /// Cancels a payment that waits for money. Returns it as committed.
     pub async fn cancel(&self, id: PaymentId) -> Result<Payment, CommitError> {
         let write = self
@@ -92,6 +108,17 @@ impl Ledger {
 
     pub async fn extend(&self, chain: ChainId, block: Block) -> Result<Arc<Write>, CommitError> {
         self.decide(move |view, now| ledger::extend(view, chain, &block, now))
+            .await
+    }
+
+    /// Moves the cursor over final blocks that were searched; see [`ledger::extend_final`].
+    pub async fn extend_final(
+        &self,
+        chain: ChainId,
+        after: BlockHash,
+        block: Block,
+    ) -> Result<Arc<Write>, CommitError> {
+        self.decide(move |view, now| ledger::extend_final(view, chain, after, &block, now))
             .await
     }
 

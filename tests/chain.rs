@@ -149,6 +149,52 @@ async fn a_fork_takes_back_what_it_drops_and_finds_it_again() {
     assert_eq!(kinds, expected.map(|k| format!("payment.{k}")));
 }
 
+/// With fewer than 19 live representatives the solid block stands still while the head goes on (java-tron#6418): depth is
+/// no finality.
+#[tokio::test]
+async fn a_stalled_final_head_completes_nothing_however_deep() {
+    let (node, folder) = (Node::start().await, tempfile::tempdir().unwrap());
+    let hub = hub_at(&node, folder.path()).await;
+    let payment = create(hub.hub(), json!({})).await;
+    let by_depth = json!({"confirmations": 30, "wallet_address": OTHER_WALLET});
+    let by_depth = create(hub.hub(), by_depth).await;
+    let (id, other) = (
+        payment["payment_id"].as_str().unwrap(),
+        by_depth["payment_id"].as_str().unwrap(),
+    );
+    let both = [(WALLET, 5_000_000), (OTHER_WALLET, 5_000_000)];
+    node.add_block(0, vec![transaction(1, &both)]);
+    status_of(hub.hub(), id, "confirming").await;
+    for _ in 0..40 {
+        node.add_block(0, vec![]);
+    }
+    caught_up(hub.hub(), &node).await;
+    status_of(hub.hub(), other, "completed").await;
+    let waiting = status_of(hub.hub(), id, "confirming").await;
+    assert_eq!(waiting["confirmations"], 41);
+    node.finalize(0);
+    node.add_block(0, vec![]);
+    status_of(hub.hub(), id, "completed").await;
+}
+
+/// Missed slots leave gaps in the blocks' times, never in their heights; a deadline in such a gap is still a deadline.
+#[tokio::test]
+async fn skipped_slots_lose_no_block_and_no_deadline() {
+    let (node, folder) = (Node::start().await, tempfile::tempdir().unwrap());
+    let hub = hub_at(&node, folder.path()).await;
+    let in_time = create(hub.hub(), json!({"expires_in": 86_400})).await;
+    let short = json!({"expires_in": 600, "wallet_address": OTHER_WALLET});
+    let short = create(hub.hub(), short).await;
+    let both = [(WALLET, 5_000_000), (OTHER_WALLET, 5_000_000)];
+    node.skip_slots(1_000);
+    node.add_block(0, vec![transaction(1, &both)]);
+    node.finalize(0);
+    let id = |payment: &serde_json::Value| payment["payment_id"].as_str().unwrap().to_owned();
+    status_of(hub.hub(), &id(&in_time), "completed").await;
+    let late = status_of(hub.hub(), &id(&short), "expired").await;
+    assert_eq!(late["received_amount"], "0.0");
+}
+
 /// What happened while the hub was down is found: the cursor says where to go on.
 #[tokio::test]
 async fn a_killed_hub_goes_on_from_its_cursor() {

@@ -26,6 +26,8 @@ mod plans;
 mod power_loss;
 #[path = "support/store.rs"]
 mod store;
+#[path = "store_contract/wallets.rs"]
+mod wallets;
 
 use domain::ledger::{AmbiguityRule, AmountPolicy};
 use domain::payment::{Callback, CallbackScope, Payment};

@@ -4,18 +4,21 @@ use serde::Serialize;
 use warp::reply::Response;
 
 use super::answer;
+use super::auth::Caller;
 use super::create::{self, Dialect};
 use super::problem::Problem;
-use super::wire::PaymentObject;
 use super::wire::payment::amount_to_pay;
 use super::wire::scalar::{Seconds, Text};
 use super::{ApiContext, v1};
+use crate::domain::address::Address;
 use crate::domain::ids::PaymentId;
 
 /// `POST /create_payment`'s answer.
 #[derive(Serialize)]
 struct Created<'a> {
     payment_id: Text<PaymentId>,
+    /// The one to pay to: given, or the wallet's next.
+    wallet_address: Text<Address>,
     status: &'static str,
     message: &'static str,
     expires_at: Seconds,
@@ -26,10 +29,11 @@ struct Created<'a> {
 
 pub async fn create(ctx: &ApiContext, body: &[u8]) -> Result<Response, Problem> {
     let new = create::payment(ctx, body, Dialect::Classic).await?;
-    let payment = ctx.ledger.create(new).await?;
+    let payment = new.commit(ctx).await?;
     let (client_token, checkout_url) = create::access(ctx, &payment);
     let created = Created {
         payment_id: Text(payment.id),
+        wallet_address: Text(payment.address),
         status: "watching",
         message: "Payment watch created successfully. Waiting for transaction.",
         expires_at: Seconds(payment.expires_at),
@@ -40,7 +44,6 @@ pub async fn create(ctx: &ApiContext, body: &[u8]) -> Result<Response, Problem> 
     answer::created(&created, &format!("/payment_status/{}", payment.id))
 }
 
-pub async fn status(ctx: &ApiContext, id: &str) -> Result<Response, Problem> {
-    let payment = v1::find(ctx, id).await?;
-    answer::ok(&PaymentObject::new(&payment, &ctx.chains))
+pub async fn status(ctx: &ApiContext, id: &str, caller: Caller) -> Result<Response, Problem> {
+    v1::get(ctx, id, caller).await
 }

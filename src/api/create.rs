@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::ApiContext;
-use super::checks::{self, Checked};
+use super::checks;
 use super::form::Form;
 use super::mistake::Quoted;
 use super::problem::{Kind, Problem};
@@ -18,6 +18,7 @@ use crate::domain::ids::PaymentId;
 use crate::domain::payment::{
     AmountMode, Callback, CallbackScope, Finality, MatchRule, Payment, Status,
 };
+use crate::domain::wallet::Wallet;
 
 const V1_FIELDS: [&str; 13] = [
     "wallet_address",
@@ -54,22 +55,50 @@ struct Terms {
     metadata: Option<String>,
 }
 
+/// Where the money is to go.
+enum Destination {
+    Given(Address),
+    /// To the wallet's next address, which the commit takes.
+    Next(Arc<Wallet>),
+}
+
+/// A checked request, ready to be committed.
+pub struct NewPayment {
+    payment: Payment,
+    wallet: Option<Arc<Wallet>>,
+}
+
+impl NewPayment {
+    /// Returns the payment as committed: now its address and amount are known.
+    pub async fn commit(self, ctx: &ApiContext) -> Result<Payment, Problem> {
+        Ok(match self.wallet {
+            Some(wallet) => ctx.ledger.create_in(wallet, self.payment).await?,
+            None => ctx.ledger.create(self.payment).await?,
+        })
+    }
+}
+
 /// The fields that both endpoints have, checked one by one.
 struct Basics {
-    address: Option<Address>,
+    destination: Option<Destination>,
     expected: Option<Amount>,
     callback_url: Option<String>,
     order_id: Option<String>,
 }
 
 /// Reads a new payment, or says everything that is wrong with it.
-pub async fn payment(ctx: &ApiContext, body: &[u8], dialect: Dialect) -> Result<Payment, Problem> {
+pub async fn payment(
+    ctx: &ApiContext,
+    body: &[u8],
+    dialect: Dialect,
+) -> Result<NewPayment, Problem> {
     let mut form = Form::new(Fields::parse(body)?);
     if dialect == Dialect::V1 {
         form.only(&V1_FIELDS);
     }
-    let chain = chain(ctx, &mut form, dialect)?;
-    let basics = Basics::read(&mut form, &chain, dialect);
+    let wallet = wallet(ctx, &mut form, dialect);
+    let chain = chain(ctx, &mut form, wallet.as_deref(), dialect)?;
+    let basics = Basics::read(&mut form, wallet, &chain, dialect);
     let terms = match dialect {
         Dialect::Classic => Terms::usual(ctx, &chain),
         Dialect::V1 => Terms::read(ctx, &chain, &mut form),
@@ -90,8 +119,8 @@ pub async fn payment(ctx: &ApiContext, body: &[u8], dialect: Dialect) -> Result<
         );
     }
     form.finish()?;
-    let (Some(address), Some(expected), Some(order_id)) =
-        (basics.address, basics.expected, basics.order_id)
+    let (Some(destination), Some(expected), Some(order_id)) =
+        (basics.destination, basics.expected, basics.order_id)
     else {
         return Err(Problem::new(Kind::Internal, "a checked field got lost"));
     };
@@ -102,13 +131,54 @@ pub async fn payment(ctx: &ApiContext, body: &[u8], dialect: Dialect) -> Result<
             Dialect::V1 => CallbackScope::Everything,
         },
     });
-    Ok(terms.payment(ctx, &chain, address, order_id, expected, callback))
+    let (address, wallet) = match destination {
+        Destination::Given(address) => (address, None),
+        // Of the wallet, so that it is the merchant's whatever happens; the commit puts the next one in its place.
+        Destination::Next(wallet) => (wallet.first_address(), Some(wallet)),
+    };
+    Ok(NewPayment {
+        payment: terms.payment(ctx, &chain, address, order_id, expected, callback),
+        wallet,
+    })
 }
 
-fn chain(ctx: &ApiContext, form: &mut Form<'_>, dialect: Dialect) -> Result<Arc<Chain>, Problem> {
-    let default = ctx
-        .chains
-        .default_chain()
+/// The wallet that the request names. A classic client that gives an address too has always been passed over with
+/// whatever else it sends.
+fn wallet(ctx: &ApiContext, form: &mut Form<'_>, dialect: Dialect) -> Option<Arc<Wallet>> {
+    if form.has("wallet") && form.has("wallet_address") {
+        if dialect == Dialect::V1 {
+            form.mistake("wallet", "give wallet_address or wallet, not both");
+        }
+        return None;
+    }
+    let found = form.optional("wallet", |value| {
+        let name = string(value).unwrap_or_default();
+        let found = ctx.wallets.by_name(&name);
+        found.ok_or_else(|| unknown_wallet(ctx, &name))
+    });
+    found.map(Arc::clone)
+}
+
+fn unknown_wallet(ctx: &ApiContext, name: &str) -> String {
+    let known: Vec<&str> = ctx.wallets.iter().map(|w| w.name.as_str()).collect();
+    let name = Quoted(name);
+    if known.is_empty() {
+        return format!("wallet {name} is not configured, and no other is: give a wallet_address");
+    }
+    let known = known.join(", ");
+    format!("wallet must be one of: {known}; {name} is not configured")
+}
+
+/// The chain that is asked for; else the wallet's, else the first.
+fn chain(
+    ctx: &ApiContext,
+    form: &mut Form<'_>,
+    wallet: Option<&Wallet>,
+    dialect: Dialect,
+) -> Result<Arc<Chain>, Problem> {
+    let own = wallet.and_then(|wallet| ctx.chains.by_id(wallet.chain));
+    let default = own
+        .or(ctx.chains.default_chain())
         .ok_or_else(|| Problem::new(Kind::Internal, "no chain is configured"))?;
     let asked = match dialect {
         Dialect::Classic => None,
@@ -119,7 +189,15 @@ fn chain(ctx: &ApiContext, form: &mut Form<'_>, dialect: Dialect) -> Result<Arc<
                 .ok_or_else(|| unknown_chain(ctx, &name))
         }),
     };
-    Ok(Arc::clone(asked.unwrap_or(default)))
+    let chain = asked.unwrap_or(default);
+    if let Some(own) = own.filter(|own| own.spec.id != chain.spec.id) {
+        let name = &own.spec.name;
+        form.mistake(
+            "chain",
+            format!("the wallet's chain is {name}: leave chain out or say {name}"),
+        );
+    }
+    Ok(Arc::clone(chain))
 }
 
 /// Says which chains there are.
@@ -133,12 +211,21 @@ pub fn unknown_chain(ctx: &ApiContext, name: &str) -> String {
 }
 
 impl Basics {
-    fn read(form: &mut Form<'_>, chain: &Chain, dialect: Dialect) -> Self {
+    fn read(
+        form: &mut Form<'_>,
+        wallet: Option<Arc<Wallet>>,
+        chain: &Chain,
+        dialect: Dialect,
+    ) -> Self {
         let decimals = chain.spec.decimals;
         // In the order in which the replaced service lists what is missing.
-        let address = match dialect {
-            Dialect::V1 if form.has("wallet") => wallet(form),
-            _ => form.required("wallet_address", checks::address),
+        let destination = match wallet {
+            Some(wallet) => Some(Destination::Next(wallet)),
+            // Its mistake is noted already.
+            None if form.has("wallet") && !form.has("wallet_address") => None,
+            None => form
+                .required("wallet_address", checks::address)
+                .map(Destination::Given),
         };
         let expected = form.required("expected_amount_usdt", |v| checks::amount(v, decimals));
         let callback_url = match dialect {
@@ -147,26 +234,12 @@ impl Basics {
         };
         let order_id = form.required("order_id", checks::order_id);
         Self {
-            address,
+            destination,
             expected,
             callback_url,
             order_id,
         }
     }
-}
-
-/// Wallets that derive an address a payment are not configurable yet, so that none has the name.
-fn wallet(form: &mut Form<'_>) -> Option<Address> {
-    if form.has("wallet_address") {
-        form.mistake("wallet", "give wallet_address or wallet, not both");
-    }
-    form.optional("wallet", |value| -> Checked<Address> {
-        let name = string(value).unwrap_or_default();
-        Err(format!(
-            "no such wallet is configured: {}; give a wallet_address",
-            Quoted(&name)
-        ))
-    })
 }
 
 impl Terms {
@@ -220,6 +293,7 @@ impl Terms {
             id: new_id(ctx, now.0),
             chain: chain.spec.id,
             address,
+            derivation: None,
             order_id,
             expected,
             to_pay: expected,

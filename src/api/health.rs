@@ -50,6 +50,7 @@ struct Stats {
     version: &'static str,
     demo: bool,
     chains: Vec<ChainObject>,
+    wallets: Vec<WalletObject>,
 }
 
 #[derive(Serialize)]
@@ -60,6 +61,8 @@ struct ChainObject {
     #[serde(rename = "final")]
     final_height: Option<u64>,
     blocks_behind: u64,
+    /// Set while a long gap is being closed.
+    catch_up: Option<CatchUpObject>,
     /// Age of the last processed block.
     lag_seconds: Option<f64>,
     last_success_at: Option<Seconds>,
@@ -67,6 +70,38 @@ struct ChainObject {
     last_error_at: Option<Seconds>,
     idle: bool,
     endpoints: Vec<EndpointObject>,
+}
+
+/// Never the key: it shows every address.
+#[derive(Serialize)]
+struct WalletObject {
+    name: String,
+    chain: String,
+    next_index: u32,
+}
+
+#[derive(Serialize)]
+struct CatchUpObject {
+    from: u64,
+    to: u64,
+    blocks_done: u64,
+    blocks_left: u64,
+    started_at: Seconds,
+    seconds_left: Option<u64>,
+}
+
+impl CatchUpObject {
+    fn of(standing: &Standing, now: UnixMs) -> Option<Self> {
+        let (gap, tip) = (standing.catch_up?, standing.tip?);
+        Some(Self {
+            from: gap.from.0,
+            to: gap.to.0,
+            blocks_done: tip.0.saturating_sub(gap.from.0),
+            blocks_left: gap.to.0.saturating_sub(tip.0),
+            started_at: Seconds(gap.started_at),
+            seconds_left: gap.seconds_left(tip, now),
+        })
+    }
 }
 
 #[derive(Serialize)]
@@ -118,10 +153,11 @@ pub async fn health(ctx: &ApiContext) -> Result<Response, Problem> {
     }
 }
 
-pub fn stats(ctx: &ApiContext) -> Result<Response, Problem> {
+pub async fn stats(ctx: &ApiContext) -> Result<Response, Problem> {
     let now = ctx.clock.now();
     let counters = ctx.store.counters();
     let chains = ctx.chains.iter().map(|c| (c, c.standing())).collect();
+    let wallets = wallet_objects(ctx).await?;
     answer::ok(&Stats {
         // Classic clients know two states only: what is not completed yet is pending.
         pending_payments: counters.open(),
@@ -136,7 +172,22 @@ pub fn stats(ctx: &ApiContext) -> Result<Response, Problem> {
         version: env!("CARGO_PKG_VERSION"),
         demo: ctx.settings.mode == RunMode::Demo,
         chains: chain_objects(chains, now),
+        wallets,
     })
+}
+
+async fn wallet_objects(ctx: &ApiContext) -> Result<Vec<WalletObject>, Problem> {
+    let mut objects = Vec::new();
+    for wallet in ctx.wallets.iter() {
+        let taken = ctx.store.next_index(wallet.key.id()).await?;
+        let chain = ctx.chains.by_id(wallet.chain);
+        objects.push(WalletObject {
+            name: wallet.name.to_string(),
+            chain: chain.map(|c| c.spec.name.clone()).unwrap_or_default(),
+            next_index: wallet.next_index(taken).0,
+        });
+    }
+    Ok(objects)
 }
 
 /// The configured bound, else the slot time of the quickest chain.
@@ -190,6 +241,7 @@ fn chain_objects(chains: Vec<(&Arc<Chain>, Standing)>, now: UnixMs) -> Vec<Chain
             tip: standing.tip.map(|h| h.0),
             final_height: standing.final_height.map(|h| h.0),
             blocks_behind: standing.blocks_behind(),
+            catch_up: CatchUpObject::of(&standing, now),
             lag_seconds: standing.tip_time.map(|time| seconds_between(time, now)),
             last_success_at: standing.last_success_at.map(Seconds),
             last_error: standing.last_error,

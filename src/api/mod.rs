@@ -34,6 +34,8 @@ mod transfers_tests;
 mod v1;
 #[cfg(test)]
 mod v1_tests;
+#[cfg(test)]
+mod wallet_tests;
 pub mod wire;
 
 use std::sync::Arc;
@@ -46,6 +48,7 @@ use crate::chains::Chains;
 use crate::clock::Clock;
 use crate::domain::ids::UnixMs;
 use crate::domain::payment::CallbackScope;
+use crate::domain::wallet::Wallets;
 use crate::index::Index;
 use crate::ledger_task::{Entropy, Ledger};
 use crate::store::Store;
@@ -59,6 +62,7 @@ pub struct ApiContext {
     pub store: Arc<dyn Store>,
     pub index: Arc<Index>,
     pub chains: Chains,
+    pub wallets: Wallets,
     pub tokens: ClientTokens,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,

@@ -34,6 +34,7 @@ pub enum Kind {
     OrderTaken,
     AmountAmbiguous,
     NoUniqueAmount,
+    WalletExhausted,
     NotCancellable,
     TransferSettled,
     NotAssignable,
@@ -60,7 +61,9 @@ impl Kind {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::OrderTaken | Self::AmountAmbiguous => StatusCode::CONFLICT,
-            Self::NoUniqueAmount | Self::NotCancellable => StatusCode::CONFLICT,
+            Self::NoUniqueAmount | Self::WalletExhausted | Self::NotCancellable => {
+                StatusCode::CONFLICT
+            }
             Self::TransferSettled | Self::NotAssignable => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -88,6 +91,7 @@ impl Kind {
             Self::OrderTaken => "order_id_taken",
             Self::AmountAmbiguous => "amount_ambiguous",
             Self::NoUniqueAmount => "no_unique_amount",
+            Self::WalletExhausted => "wallet_exhausted",
             Self::NotCancellable => "not_cancellable",
             Self::TransferSettled => "transfer_settled",
             Self::NotAssignable => "not_assignable",
@@ -118,6 +122,7 @@ impl Kind {
             Self::OrderTaken => "The order_id is in use",
             Self::AmountAmbiguous => "The amount is ambiguous",
             Self::NoUniqueAmount => "No unique amount is left on the address",
+            Self::WalletExhausted => "The wallet has no address left",
             Self::NotCancellable => "The payment cannot be cancelled",
             Self::TransferSettled => "The transfer already settles a payment",
             Self::NotAssignable => "The transfer cannot be assigned to this payment",
@@ -281,6 +286,11 @@ impl From<Refusal> for Problem {
                 );
                 conflict(Kind::NoUniqueAmount, "expected_amount_usdt", remedy)
             }
+            Refusal::WalletExhausted(_) => conflict(
+                Kind::WalletExhausted,
+                "wallet",
+                format!("{text}; configure another account's xpub"),
+            ),
             Refusal::NoSuchPayment => Self::payment_not_found(),
             Refusal::NotCancellable(_) => Self::new(Kind::NotCancellable, text),
             Refusal::NoSuchTransfer => Self::transfer_not_found(),

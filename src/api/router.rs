@@ -169,21 +169,27 @@ async fn handle(
     if !resource.takes(verb) {
         return Err(refused());
     }
-    Caller::of(ctx, &request.headers)?.may_see(resource.shows_payment())?;
+    let caller = Caller::of(ctx, &request.headers)?;
+    caller.may_see(resource.shows_payment())?;
     if verb == Verb::Write {
         origin.may_write()?;
         return write(ctx, resource, request).await;
     }
-    read(ctx, resource, &request.query).await
+    read(ctx, resource, caller, &request.query).await
 }
 
-async fn read(ctx: &ApiContext, resource: Resource<'_>, query: &str) -> Result<Response, Problem> {
+async fn read(
+    ctx: &ApiContext,
+    resource: Resource<'_>,
+    caller: Caller,
+    query: &str,
+) -> Result<Response, Problem> {
     match resource {
-        Resource::Status(id) => classic::status(ctx, id).await,
+        Resource::Status(id) => classic::status(ctx, id, caller).await,
         Resource::Health => health::health(ctx).await,
-        Resource::Stats => health::stats(ctx),
+        Resource::Stats => health::stats(ctx).await,
         Resource::Payments => v1::list(ctx, query).await,
-        Resource::Payment(id) => v1::get(ctx, id).await,
+        Resource::Payment(id) => v1::get(ctx, id, caller).await,
         Resource::QrCode(id) => v1::qr(ctx, id).await,
         Resource::PaymentEvents(id) => v1::payment_events(ctx, id, query).await,
         Resource::Events => v1::events(ctx, query).await,

@@ -6,6 +6,7 @@ use warp::reply::Response;
 
 use super::ApiContext;
 use super::answer;
+use super::auth::Caller;
 use super::create::{self, Dialect, unknown_chain};
 use super::problem::{Kind, Problem};
 use super::query::Query;
@@ -22,16 +23,20 @@ const DELIVERY_STATES: [&str; 3] = ["due", "delivered", "exhausted"];
 
 pub async fn create(ctx: &ApiContext, body: &[u8]) -> Result<Response, Problem> {
     let new = create::payment(ctx, body, Dialect::V1).await?;
-    let payment = ctx.ledger.create(new).await?;
+    let payment = new.commit(ctx).await?;
     let (client_token, checkout_url) = create::access(ctx, &payment);
     let object =
         PaymentObject::new(&payment, &ctx.chains).with_access(&client_token, &checkout_url);
     answer::created(&object, &format!("/v1/payments/{}", payment.id))
 }
 
-pub async fn get(ctx: &ApiContext, id: &str) -> Result<Response, Problem> {
+pub async fn get(ctx: &ApiContext, id: &str, caller: Caller) -> Result<Response, Problem> {
     let payment = find(ctx, id).await?;
-    answer::ok(&PaymentObject::new(&payment, &ctx.chains))
+    let object = PaymentObject::new(&payment, &ctx.chains);
+    answer::ok(&match caller {
+        Caller::Anyone => object,
+        Caller::Payer(_) => object.for_payer(),
+    })
 }
 
 pub async fn cancel(ctx: &ApiContext, id: &str) -> Result<Response, Problem> {

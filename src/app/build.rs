@@ -16,13 +16,15 @@ use crate::delivery::signature::Secret;
 use crate::domain::amount::Decimals;
 use crate::domain::ledger::{AmbiguityRule, AmountPolicy};
 use crate::domain::payment::Finality;
+use crate::domain::wallet::{Wallet, Wallets};
 use crate::index::Index;
 use crate::ledger_task::Entropy;
+use crate::source::NodeConfig;
 use crate::source::Source;
 use crate::source::budget::BudgetLimits;
 use crate::source::endpoints::Endpoints;
 use crate::source::http::{HttpLimits, http_client};
-use crate::source::tron::{TronConfig, TronHttp};
+use crate::source::node::TronNode;
 use crate::store::redb::{Location, Options, RedbStore};
 use crate::store::{Store, StoreIdentity};
 
@@ -83,6 +85,25 @@ pub async fn chains(config: &Config, store: &dyn Store) -> anyhow::Result<Chains
     Ok(Chains::new(chains))
 }
 
+/// The configured wallets, on the chains that they name.
+pub fn wallets(config: &Config, chains: &Chains) -> anyhow::Result<Wallets> {
+    let mut wallets = Vec::with_capacity(config.wallets.len());
+    for wallet in &config.wallets {
+        let (name, chain) = (&wallet.name, &wallet.chain);
+        let chain = chains
+            .by_name(chain.as_str())
+            .with_context(|| format!("wallet {name} is on chain {chain}, which is not followed"))?;
+        let made = Wallet::new(
+            name.clone(),
+            chain.spec.id,
+            wallet.key.clone(),
+            wallet.first_index,
+        );
+        wallets.push(made.with_context(|| format!("wallet {name} has no address left"))?);
+    }
+    Ok(Wallets::new(wallets))
+}
+
 /// Fills the index with what the store holds.
 pub async fn load_index(index: &Index, chains: &Chains, store: &dyn Store) -> anyhow::Result<()> {
     let mut open = Vec::new();
@@ -98,8 +119,8 @@ pub fn endpoints(chain: &ChainConfig, clock: &Arc<dyn Clock>) -> anyhow::Result<
     let client = http_client().context("the HTTP client for nodes could not be made")?;
     let mut sources: Vec<Arc<dyn Source>> = Vec::with_capacity(chain.endpoints.len());
     for endpoint in &chain.endpoints {
-        let source = TronHttp::new(
-            tron_config(chain, endpoint),
+        let source = TronNode::new(
+            &node_config(chain, endpoint)?,
             client.clone(),
             Arc::clone(clock),
         )?;
@@ -108,8 +129,10 @@ pub fn endpoints(chain: &ChainConfig, clock: &Arc<dyn Clock>) -> anyhow::Result<
     Ok(Endpoints::new(sources, chain.slot, Arc::clone(clock))?)
 }
 
-fn tron_config(chain: &ChainConfig, endpoint: &EndpointConfig) -> TronConfig {
-    TronConfig {
+fn node_config(chain: &ChainConfig, endpoint: &EndpointConfig) -> anyhow::Result<NodeConfig> {
+    Ok(NodeConfig {
+        api: endpoint.api,
+        slot_ms: u64::try_from(chain.slot.as_millis())?,
         url: endpoint.url.expose(),
         api_key: endpoint.api_key.as_ref().map(|key| key.expose().to_owned()),
         contract: chain.contract,
@@ -118,7 +141,7 @@ fn tron_config(chain: &ChainConfig, endpoint: &EndpointConfig) -> TronConfig {
             requests_per_day: Some(u64::from(endpoint.requests_per_day)),
         },
         http: HttpLimits::default(),
-    }
+    })
 }
 
 /// The configured webhook secrets, or the one that was made with the data file.

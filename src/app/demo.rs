@@ -14,7 +14,15 @@ use super::{
     base_url, bind, build, new_sandbox, print_line, print_text, run_sandbox, run_until_signal,
 };
 use crate::cli::{DEFAULT_DEMO_BLOCK_MS, DemoArgs};
-use crate::config::{ChainConfig, Config, EndpointConfig, EndpointUrl, KeysConfigured};
+use crate::config::{
+    ChainConfig, Config, EndpointConfig, EndpointUrl, KeysConfigured, WalletConfig,
+};
+use crate::domain::account_key::{AccountKey, AddressIndex};
+use crate::domain::wallet::WalletName;
+
+/// The account of the recovery phrase that everyone knows, "abandon" eleven times and "about": for a chain without value.
+const DEMO_WALLET: &str = "demo";
+const DEMO_XPUB: &str = "xpub6D1AabNHCupeiLM65ZR9UStMhJ1vCpyV4XbZdyhMZBiJXALQtmn9p42VTQckoHVn8WNqS7dqnJokZHAHcHGoaQgmv8D45oNUKx6DZMNZBCd";
 
 /// The sandbox is ours: it is asked as often as its blocks come.
 const SANDBOX_REQUESTS_PER_SECOND: u32 = 1_000;
@@ -64,7 +72,14 @@ fn config(
         requests_per_day: SANDBOX_REQUESTS_PER_DAY,
         ..EndpointConfig::new(EndpointUrl::parse(&base_url(sandbox)?)?, None)
     };
+    let wallet = WalletConfig {
+        name: WalletName::parse(DEMO_WALLET)?,
+        chain: ChainConfig::default().name,
+        key: AccountKey::parse(DEMO_XPUB)?,
+        first_index: AddressIndex::default(),
+    };
     Ok(Config {
+        wallets: vec![wallet],
         data: folder.join("paybell.redb"),
         chains: vec![ChainConfig {
             endpoints: vec![endpoint],

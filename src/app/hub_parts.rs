@@ -33,6 +33,7 @@ use crate::delivery::sender::{Sender, SenderLimits};
 use crate::delivery::signature::Secret;
 use crate::domain::ids::{PaymentId, Sequence};
 use crate::domain::payment::{CallbackScope, Payment};
+use crate::domain::wallet::Wallets;
 use crate::entropy::SystemEntropy;
 use crate::follower::{self, Follower, ProgressSink};
 use crate::hub::{self, announce};
@@ -55,6 +56,7 @@ pub struct Hub {
     store: Arc<RedbStore>,
     ledger: Ledger,
     chains: Chains,
+    wallets: Wallets,
     index: Arc<Index>,
     announcer: Arc<Announcer>,
     commits: UnboundedReceiver<Arc<Write>>,
@@ -82,6 +84,7 @@ impl Hub {
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let store = build::open_store(config, entropy.as_ref()).await?;
         let chains = build::chains(config, store.as_ref()).await?;
+        let wallets = build::wallets(config, &chains)?;
         let index = Arc::new(Index::default());
         build::load_index(&index, &chains, store.as_ref()).await?;
         let (announcer, commits) = Announcer::new(Arc::clone(&index));
@@ -106,6 +109,7 @@ impl Hub {
             store,
             ledger,
             chains,
+            wallets,
             index,
             announcer,
             commits,
@@ -222,6 +226,7 @@ impl Hub {
             store: Arc::clone(&self.store) as _,
             index: Arc::clone(&self.index),
             chains: self.chains.clone(),
+            wallets: self.wallets.clone(),
             tokens: self.tokens(),
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
@@ -270,7 +275,8 @@ impl Hub {
             keys: Arc::new(OpenAccess),
             clock: Arc::clone(&self.clock),
             snapshot: Arc::new(move |payment: &Payment| {
-                wire::encode(&PaymentObject::new(payment, &chains)).unwrap_or_else(|error| {
+                let object = PaymentObject::new(payment, &chains).for_payer();
+                wire::encode(&object).unwrap_or_else(|error| {
                     tracing::error!(%error, id = %payment.id, "a payment could not be written as JSON");
                     bytes::Bytes::from_static(b"null")
                 })

@@ -11,6 +11,7 @@ use super::scalar;
 use super::secret::SecretText;
 use super::tree::Tree;
 use super::web::EndpointUrl;
+use crate::source::node::Api;
 
 pub const MAX_ENDPOINTS_PER_CHAIN: usize = 16;
 pub const REQUESTS_PER_SECOND: RangeInclusive<u32> = 1..=10_000;
@@ -25,6 +26,7 @@ const TRONGRID_KEYLESS_PER_SECOND: u32 = 3;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndpointConfig {
     pub url: EndpointUrl,
+    pub api: Api,
     pub api_key: Option<SecretText>,
     /// Within [`REQUESTS_PER_SECOND`].
     pub requests_per_second: u32,
@@ -37,6 +39,7 @@ impl EndpointConfig {
     pub const fn new(url: EndpointUrl, api_key: Option<SecretText>) -> Self {
         Self {
             url,
+            api: Api::Auto,
             api_key,
             requests_per_second: 12,
             requests_per_day: 95_000,
@@ -98,6 +101,16 @@ fn read_endpoint(
         Some(KeyWish::Without) => None,
         Some(KeyWish::Spare) | None => spare_key.cloned(),
     };
+    let api = section.get("api", checker, |tree| {
+        scalar::one_of(
+            tree,
+            &[
+                ("auto", Api::Auto),
+                ("http", Api::Http),
+                ("jsonrpc", Api::JsonRpc),
+            ],
+        )
+    });
     let per_second = section.get("requests_per_second", checker, |tree| {
         scalar::whole(tree, REQUESTS_PER_SECOND)
     });
@@ -107,6 +120,7 @@ fn read_endpoint(
     section.close(checker);
     let defaults = EndpointConfig::new(url?, api_key);
     Some(EndpointConfig {
+        api: api.unwrap_or(defaults.api),
         requests_per_second: per_second.unwrap_or(defaults.requests_per_second),
         requests_per_day: per_day.unwrap_or(defaults.requests_per_day),
         ..defaults

@@ -14,8 +14,10 @@ use super::load::Origin;
 use super::secret::SecretError;
 use super::tree::NUMBER_IN_QUOTES;
 use super::web::WebError;
+use crate::domain::account_key::AccountKeyError;
 use crate::domain::address::AddressError;
 use crate::domain::amount::AmountError;
+use crate::domain::wallet::WalletNameError;
 use crate::logging::FilterError;
 
 /// Mistakes printed at most; the rest are counted.
@@ -146,8 +148,12 @@ pub enum Problem {
         "this looks like {what}: paybell never takes private keys. Remove it from this file, and treat its funds as exposed if the file was shared"
     )]
     PrivateKey { what: &'static str },
-    #[error("watch-only wallets are not supported by this version yet: leave the list empty")]
-    WalletsUnsupported,
+    #[error("no chain of this name is configured; there is: {known}")]
+    UnknownChain { known: String },
+    #[error("{0}")]
+    WalletName(#[source] WalletNameError),
+    #[error("{0}")]
+    AccountKey(#[source] AccountKeyError),
 }
 
 /// Why the hub does not serve at an address.

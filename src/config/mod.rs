@@ -16,7 +16,7 @@ mod spelling;
 #[cfg(test)]
 mod tests;
 mod tree;
-mod wallet;
+pub mod wallet;
 pub mod web;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -29,6 +29,7 @@ pub use environment::Environment;
 pub use load::{Loaded, Origin};
 pub use mistake::{BindRefused, ConfigErrors, Mistake, Place, Problem, Warning};
 pub use secret::SecretText;
+pub use wallet::WalletConfig;
 pub use web::{EndpointUrl, PublicUrl, WebOrigin};
 
 use crate::domain::amount::Amount;
@@ -51,6 +52,8 @@ pub struct Config {
     pub log: LogSettings,
     /// At least one; names differ.
     pub chains: Vec<ChainConfig>,
+    /// Watch-only; names and keys differ.
+    pub wallets: Vec<WalletConfig>,
     /// The shortest time between two questions for a chain's head; without it, slot time decides.
     pub polling_interval: Option<Duration>,
     /// All of them sign; empty means that the hub makes its own.
@@ -155,6 +158,7 @@ impl Default for Config {
             allowed_origins: Vec::new(),
             log: LogSettings::default(),
             chains: vec![ChainConfig::default()],
+            wallets: Vec::new(),
             polling_interval: None,
             webhook_secrets: Vec::new(),
             callbacks: CallbackRules::default(),

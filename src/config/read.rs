@@ -11,7 +11,7 @@ use super::environment as env;
 use super::mistake::{Place, Problem};
 use super::secret::SecretText;
 use super::tree::Tree;
-use super::wallet::check_wallets;
+use super::wallet::read_wallets;
 use super::web::{PublicUrl, WebOrigin};
 use super::{
     AmbiguousAmounts, CallbackNetworks, CallbackSchemes, ClassicWebhooks, Config, KeylessAccess,
@@ -40,10 +40,12 @@ pub(super) fn read_config(tree: &Tree, checker: &mut Checker) -> Config {
     let mut config = Config::default();
     read_serving(&mut config, &mut top, checker);
     read_logging(&mut config.log, &mut top, checker);
-    set(&mut config.chains, read_chains(&mut top, checker));
+    let chains = read_chains(&mut top, checker);
     read_callbacks(&mut config, &mut top, checker);
     read_payments(&mut config, &mut top, checker);
-    check_wallets(&mut top, checker);
+    let wallets = read_wallets(&mut top, chains.as_deref(), checker);
+    set(&mut config.wallets, wallets);
+    set(&mut config.chains, chains);
     top.close(checker);
     config
 }

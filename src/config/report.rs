@@ -8,8 +8,9 @@ use super::load::{Loaded, Origin};
 use super::mistake::{ConfigErrors, Warning};
 use super::{
     AmbiguousAmounts, CallbackNetworks, CallbackSchemes, ChainConfig, ChainKind, Config,
-    Confirmations, EndpointConfig, KeylessAccess,
+    Confirmations, EndpointConfig, KeylessAccess, WalletConfig,
 };
+use crate::domain::account_key::AddressIndex;
 use crate::domain::amount::Decimals;
 use crate::logging::LogFormat;
 
@@ -61,6 +62,9 @@ pub fn summary(loaded: &Loaded) -> String {
     add_serving(&mut lines, config);
     for chain in &config.chains {
         add_chain(&mut lines, chain, config);
+    }
+    for wallet in &config.wallets {
+        add_wallet(&mut lines, wallet);
     }
     add_payments(&mut lines, config);
     lines.0
@@ -130,6 +134,24 @@ fn add_endpoint(lines: &mut Lines, endpoint: &EndpointConfig) {
     lines.add(
         "  endpoint",
         format_args!("{url} {key}, {per_second} requests/s, {per_day} a day"),
+    );
+}
+
+/// The first address, so that it can be compared before any money is sent.
+fn add_wallet(lines: &mut Lines, wallet: &WalletConfig) {
+    let (chain, account) = (&wallet.chain, wallet.key.account());
+    let first = AddressIndex::new(0).and_then(|index| wallet.key.address(index));
+    let first = first.map(|address| address.to_tron()).unwrap_or_default();
+    lines.add(
+        &format!("wallet {}", wallet.name),
+        format_args!(
+            "on {chain}, watch-only, account {account}, from index {}",
+            wallet.first_index.get()
+        ),
+    );
+    lines.add(
+        "  first address",
+        format_args!("{first} (0/0): your wallet must show the same"),
     );
 }
 

@@ -1,12 +1,15 @@
-//! The list `wallets`: reserved for watch-only keys, and already guarded against private ones.
+//! The list `wallets`: watch-only account keys, by name.
 //!
-//! Refuses anything that looks like a private key or a mnemonic, first and by name, and then every
-//! wallet: deriving addresses is not built yet. Never quotes what it refuses.
+//! Refuses anything that looks like a private key or a mnemonic, first and by name, and a second wallet of the same name or key.
+//! Never quotes a key: a private one spends, and a public one shows every address of its account.
 
+use super::chain::{ChainConfig, ChainName};
 use super::checker::{Checker, Section};
 use super::mistake::{Place, Problem};
 use super::scalar;
 use super::tree::Tree;
+use crate::domain::account_key::{AccountId, AccountKey, AddressIndex};
+use crate::domain::wallet::WalletName;
 
 pub const MAX_WALLETS: usize = 64;
 
@@ -15,33 +18,118 @@ const PRIVATE_KEY_HEX_DIGITS: usize = 64;
 const EXTENDED_PRIVATE_MARK: &str = "prv";
 const MNEMONIC_WORDS: [usize; 5] = [12, 15, 18, 21, 24];
 
-/// Checks the list; there is nothing to keep of it.
-pub(super) fn check_wallets(top: &mut Section, checker: &mut Checker) {
-    let Some((place, tree)) = top.find("wallets", checker) else {
-        return;
-    };
-    let wallets = checker.items(&place, tree, 0..=MAX_WALLETS, |place, tree, checker| {
-        check_wallet(place, tree, checker);
-        Some(())
+/// One wallet, as it is configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WalletConfig {
+    pub name: WalletName,
+    /// One of the configured chains.
+    pub chain: ChainName,
+    pub key: AccountKey,
+    /// Where the hub begins to give out addresses.
+    pub first_index: AddressIndex,
+}
+
+/// What the wallets read so far have taken.
+#[derive(Default)]
+struct Taken {
+    names: Vec<(WalletName, Place)>,
+    keys: Vec<(AccountId, Place)>,
+}
+
+/// Reads the list. `chains` is absent where nobody can say which there are.
+pub(super) fn read_wallets(
+    top: &mut Section,
+    chains: Option<&[ChainConfig]>,
+    checker: &mut Checker,
+) -> Option<Vec<WalletConfig>> {
+    let (place, tree) = top.find("wallets", checker)?;
+    let mut taken = Taken::default();
+    checker.items(&place, tree, 0..=MAX_WALLETS, |place, tree, checker| {
+        read_wallet(place, tree, chains, &mut taken, checker)
+    })
+}
+
+fn read_wallet(
+    place: &Place,
+    tree: &Tree,
+    chains: Option<&[ChainConfig]>,
+    taken: &mut Taken,
+    checker: &mut Checker,
+) -> Option<WalletConfig> {
+    if holds_private(place, tree, checker) {
+        return None;
+    }
+    let mut section = Section::open(place, tree, checker)?;
+    let name = section.require("name", "\"main\"", checker, |tree| {
+        WalletName::parse(scalar::text(tree)?).map_err(Problem::WalletName)
     });
-    if wallets.is_some_and(|wallets| !wallets.is_empty()) {
-        checker.wrong(place, Problem::WalletsUnsupported);
+    let chain = section.get("chain", checker, |tree| known_chain(tree, chains));
+    let key = section.require("xpub", "\"xpub6...\"", checker, |tree| {
+        AccountKey::parse(scalar::text(tree)?).map_err(Problem::AccountKey)
+    });
+    let first = section.get("first_index", checker, |tree| {
+        scalar::whole(tree, 0..=AddressIndex::MAX)
+    });
+    let (name_place, key_place) = (section.place_of("name"), section.place_of("xpub"));
+    section.close(checker);
+    if let Some(name) = &name {
+        refuse_second(&mut taken.names, name, name_place, checker);
+    }
+    if let Some(key) = &key {
+        refuse_second(&mut taken.keys, &key.id(), key_place, checker);
+    }
+    let default_chain = || Some(chains?.first()?.name.clone());
+    Some(WalletConfig {
+        name: name?,
+        chain: chain.or_else(default_chain)?,
+        key: key?,
+        first_index: AddressIndex::new(first.unwrap_or_default())?,
+    })
+}
+
+fn known_chain(tree: &Tree, chains: Option<&[ChainConfig]>) -> Result<ChainName, Problem> {
+    let name = ChainName::parse(scalar::text(tree)?).map_err(Problem::ChainName)?;
+    match chains {
+        Some(chains) if !chains.iter().any(|chain| chain.name == name) => {
+            let known: Vec<&str> = chains.iter().map(|chain| chain.name.as_str()).collect();
+            let known = known.join(", ");
+            Err(Problem::UnknownChain { known })
+        }
+        _ => Ok(name),
     }
 }
 
-fn check_wallet(place: &Place, tree: &Tree, checker: &mut Checker) {
-    let Tree::Section(entries) = tree else {
-        refuse_private(place, tree, checker);
-        return;
-    };
-    for (key, value) in entries {
-        refuse_private(&place.key(key), value, checker);
+fn refuse_second<T: PartialEq + Clone>(
+    taken: &mut Vec<(T, Place)>,
+    value: &T,
+    place: Place,
+    checker: &mut Checker,
+) {
+    match taken.iter().find(|(earlier, _)| earlier == value) {
+        Some((_, first)) => {
+            let first = first.clone();
+            checker.wrong(place, Problem::Repeated { first });
+        }
+        None => taken.push((value.clone(), place)),
     }
-    let mut section = Section::open_or_empty(place, tree, checker);
-    for key in ["name", "chain", "xpub"] {
-        section.get(key, checker, |tree| scalar::text(tree).map(drop));
+}
+
+/// Notes every private key in a wallet, even one in the place of a key's name, which is then not told.
+fn holds_private(place: &Place, tree: &Tree, checker: &mut Checker) -> bool {
+    let before = checker.mistakes.len();
+    match tree {
+        Tree::Section(entries) => {
+            for (key, value) in entries {
+                if let Some(what) = private_look(key) {
+                    checker.wrong(place.clone(), Problem::PrivateKey { what });
+                    continue;
+                }
+                refuse_private(&place.key(key), value, checker);
+            }
+        }
+        _ => refuse_private(place, tree, checker),
     }
-    section.close(checker);
+    checker.mistakes.len() > before
 }
 
 fn refuse_private(place: &Place, tree: &Tree, checker: &mut Checker) {

@@ -14,7 +14,7 @@ pub const ADDRESS_BYTES: usize = 20;
 const TRON_PREFIX: u8 = 0x41;
 /// Characters of a TRON address in base58check.
 pub const TRON_TEXT_CHARS: usize = 34;
-const CHECKSUM_BYTES: usize = 4;
+pub(super) const CHECKSUM_BYTES: usize = 4;
 const TRON_PAYLOAD_BYTES: usize = 1 + ADDRESS_BYTES;
 const TRON_RAW_BYTES: usize = TRON_PAYLOAD_BYTES + CHECKSUM_BYTES;
 
@@ -79,7 +79,7 @@ impl Address {
             return Err(AddressError::Checksum);
         };
         let (payload, checksum) = raw.split_at(payload_bytes);
-        if tron_checksum(payload) != checksum {
+        if base58_checksum(payload) != checksum {
             return Err(AddressError::Checksum);
         }
         if payload.len() != TRON_PAYLOAD_BYTES {
@@ -98,20 +98,21 @@ impl Address {
         let mut raw = [0_u8; TRON_RAW_BYTES];
         raw[0] = TRON_PREFIX;
         raw[1..TRON_PAYLOAD_BYTES].copy_from_slice(&self.0);
-        let checksum = tron_checksum(&raw[..TRON_PAYLOAD_BYTES]);
+        let checksum = base58_checksum(&raw[..TRON_PAYLOAD_BYTES]);
         raw[TRON_PAYLOAD_BYTES..].copy_from_slice(&checksum);
         bs58::encode(raw).into_string()
     }
 }
 
-fn tron_checksum(payload: &[u8]) -> [u8; CHECKSUM_BYTES] {
+/// What base58check appends to a payload.
+pub(super) fn base58_checksum(payload: &[u8]) -> [u8; CHECKSUM_BYTES] {
     let twice = Sha256::digest(Sha256::digest(payload));
     let mut checksum = [0_u8; CHECKSUM_BYTES];
     checksum.copy_from_slice(&twice[..CHECKSUM_BYTES]);
     checksum
 }
 
-fn is_base58(c: char) -> bool {
+pub(super) fn is_base58(c: char) -> bool {
     c.is_ascii_alphanumeric() && !matches!(c, '0' | 'O' | 'I' | 'l')
 }
 
@@ -228,7 +229,7 @@ mod tests {
     fn a_good_checksum_over_another_prefix_is_refused() {
         let mut raw = vec![0x42];
         raw.extend([7; ADDRESS_BYTES]);
-        raw.extend(tron_checksum(&raw.clone()));
+        raw.extend(base58_checksum(&raw.clone()));
         assert_eq!(Address::from_tron_raw(&raw), Err(AddressError::Prefix));
     }
 

@@ -6,11 +6,13 @@
 
 use thiserror::Error;
 
+use super::account_key::AccountId;
 use super::chain::BlockHeader;
 use super::claim::{Claim, ClaimKey, ClaimQuery};
 use super::event::Event;
 use super::ids::{ChainId, Height, PaymentId, Sequence, TransferKey, TxId, UnixMs, Watched};
 use super::payment::{Awaits, ChainPoint, Payment, Status, TransferRecord};
+use super::wallet::NextIndex;
 
 /// The store failed to answer; the commit in hand is given up.
 #[derive(Debug, Error)]
@@ -42,6 +44,10 @@ pub trait View {
     fn claims(&self, query: &ClaimQuery) -> Result<Vec<Claim>, ViewError>;
     /// Whether any payment takes notice of transfers on this chain.
     fn watches(&self, chain: ChainId) -> Result<bool, ViewError>;
+    /// Whether any payment takes notice of transfers to this address.
+    fn watches_address(&self, watched: Watched) -> Result<bool, ViewError>;
+    /// How far the account has come; nothing given out yet is index 0.
+    fn next_index(&self, account: AccountId) -> Result<NextIndex, ViewError>;
     fn transfer(&self, key: &TransferKey) -> Result<Option<TransferRecord>, ViewError>;
     /// Transfers of a transaction that a fork took away after they had been assigned by hand.
     fn promises(&self, chain: ChainId, txid: TxId) -> Result<Vec<TransferRecord>, ViewError>;
@@ -100,6 +106,8 @@ pub enum ChainChange {
     Jump(BlockHeader),
     /// The newest final height on this chain.
     Final(Height),
+    /// The tip moves to a final block; those in between are final too and hold nothing that matters.
+    Skip(BlockHeader),
 }
 
 /// Everything one decision writes.
@@ -109,6 +117,8 @@ pub struct Changes {
     pub transfers: Vec<TransferRecord>,
     pub events: Vec<Event>,
     pub chain: Option<(ChainId, ChainChange)>,
+    /// The account has given out every index below this one.
+    pub next_index: Option<(AccountId, NextIndex)>,
     /// More of the same waits: the caller asks again.
     pub unfinished: Unfinished,
 }

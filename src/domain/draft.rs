@@ -88,12 +88,21 @@ impl<'a> Draft<'a> {
         }
         for id in ended {
             self.open(id)?;
-            if let Some(payment) = self.get_mut(id) {
+        }
+        self.end_watches(at);
+        Ok(())
+    }
+
+    /// One block can lie behind a payment's end and behind its grace period too: after a gap in block times, or when
+    /// the blocks in between were searched.
+    fn end_watches(&mut self, at: ChainPoint) {
+        for (_, payment) in self.payments.values_mut() {
+            let over = !payment.status.is_open() && payment.unwatch_at() < at.tip_time;
+            if over && payment.watched {
                 payment.watched = false;
                 self.moved += 1;
             }
         }
-        Ok(())
     }
 
     pub(super) fn confirm(&mut self, at: ChainPoint) -> Result<(), ViewError> {
@@ -361,6 +370,7 @@ impl<'a> Draft<'a> {
             })
             .collect();
         Changes {
+            next_index: None,
             payments,
             transfers: self.transfers,
             events: self.events,

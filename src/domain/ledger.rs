@@ -13,6 +13,7 @@ use super::draft::Draft;
 use super::event::{AfterCompletion, Event, EventKind};
 use super::ids::{BlockHash, ChainId, Height, PaymentId, TransferKey, UnixMs};
 use super::payment::{AmountMode, Assignment, ChainPoint, Payment, Status, TransferState};
+use super::wallet::WalletName;
 
 /// Timers and confirmations handled in one commit at most; the rest follows in the next.
 pub const BATCH_PAYMENTS: usize = 5_000;
@@ -28,6 +29,8 @@ pub enum Refusal {
     AmountAmbiguous(PaymentId),
     #[error("no unique amount is left within {} base units on this address", .0.base_units())]
     NoUniqueAmount(Amount),
+    #[error("wallet {0} has given out its last address")]
+    WalletExhausted(WalletName),
     #[error("there is no such payment")]
     NoSuchPayment,
     #[error("a payment that is {} cannot be cancelled", .0.as_str())]
@@ -193,13 +196,64 @@ pub fn extend(
         tip_time: header.time,
         final_height: cursor.final_height,
     };
-    let mut draft = Draft::new(view, chain, now);
+    let draft = Draft::new(view, chain, now);
+    take_in(draft, block, at, ChainChange::Append(header))
+}
+
+/// What came due before the block, the block's transfers, and what it confirms, in this order.
+fn take_in(
+    mut draft: Draft<'_>,
+    block: &Block,
+    at: ChainPoint,
+    change: ChainChange,
+) -> Result<Changes, Refusal> {
     draft.ring_timers(at)?;
     for transfer in &block.transfers {
         draft.take_transfer(transfer, at)?;
     }
     draft.confirm(at)?;
-    Ok(draft.finish(Some(ChainChange::Append(header))))
+    Ok(draft.finish(Some(change)))
+}
+
+/// Takes in a final block that need not be the next one: all blocks between it and the cursor, whose hash is `after`,
+/// are final as well and hold no transfer to a watched address.
+pub fn extend_final(
+    view: &dyn View,
+    chain: ChainId,
+    after: BlockHash,
+    block: &Block,
+    now: UnixMs,
+) -> Result<Changes, Refusal> {
+    let header = block.header;
+    let not_next = Refusal::NotNext {
+        height: header.height,
+    };
+    let Some(cursor) = view.cursor(chain)? else {
+        return Err(not_next);
+    };
+    if header.height <= cursor.tip.height || cursor.tip.hash != after {
+        return Err(not_next);
+    }
+    if header.height == cursor.tip.height.next() && header.parent != after {
+        return Err(Refusal::ParentMismatch {
+            height: header.height,
+            parent: header.parent,
+        });
+    }
+    let at = ChainPoint {
+        tip: header.height,
+        tip_time: header.time,
+        final_height: header.height,
+    };
+    let mut draft = Draft::new(view, chain, now);
+    // What the blocks in between confirm comes before what this one brings.
+    let before = Height(header.height.0 - 1);
+    draft.confirm(ChainPoint {
+        tip: before,
+        tip_time: cursor.tip.time,
+        final_height: before,
+    })?;
+    take_in(draft, block, at, ChainChange::Skip(header))
 }
 
 /// Works off timers and confirmations that did not fit the commit of their block.

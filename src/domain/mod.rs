@@ -1,5 +1,6 @@
 //! Floor 0, the domain: pure code that decides. No clock, no randomness, no I/O, no tokio, no serde.
 
+pub mod account_key;
 pub mod address;
 pub mod amount;
 mod amount_choice;
@@ -18,6 +19,8 @@ mod ledger_create_tests;
 #[cfg(test)]
 mod ledger_model_tests;
 #[cfg(test)]
+mod ledger_span_tests;
+#[cfg(test)]
 mod ledger_tests;
 pub mod matcher;
 #[cfg(test)]
@@ -29,3 +32,6 @@ pub mod retry;
 #[cfg(test)]
 pub mod test_support;
 pub mod transfer;
+pub mod wallet;
+#[cfg(test)]
+mod wallet_tests;

@@ -7,6 +7,7 @@ use super::address::Address;
 use super::amount::Amount;
 use super::ids::{ChainId, Height, PaymentId, TransferKey, TxId, UnixMs, Watched};
 pub use super::transfer::{Assignment, TransferRecord, TransferState, UnmatchedReason};
+use super::wallet::Derivation;
 
 /// Transfers credited to one payment at most; a payer who sends more pieces gets them listed as unmatched.
 pub const MAX_CREDITS: usize = 64;
@@ -133,6 +134,8 @@ pub struct Payment {
     pub id: PaymentId,
     pub chain: ChainId,
     pub address: Address,
+    /// The wallet that gave out the address, if one did.
+    pub derivation: Option<Derivation>,
     pub order_id: String,
     /// What the shop asked for.
     pub expected: Amount,

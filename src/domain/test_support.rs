@@ -5,18 +5,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::account_key::{AccountId, AccountKey, AddressIndex};
 use super::address::Address;
 use super::amount::Amount;
 use super::chain::{Block, BlockHeader, Transfer};
 use super::changes::{ChainChange, Changes, Cursor, PaymentKeys, Timer, View, ViewError};
 use super::claim::{Claim, ClaimOrder, ClaimQuery, Width};
 use super::event::Event;
-use super::ids::{BlockHash, ChainId, Height, PaymentId, Sequence, TransferKey, TxId, UnixMs};
+use super::ids::{
+    BlockHash, ChainId, Height, PaymentId, Sequence, TransferKey, TxId, UnixMs, Watched,
+};
 use super::ledger::Refusal;
 use super::payment::{
     AmountMode, Awaits, ChainPoint, Finality, MatchRule, Payment, Status, TransferRecord,
     TransferState,
 };
+use super::wallet::{NextIndex, Wallet, WalletName};
 
 pub const CHAIN: ChainId = ChainId(0);
 pub const SLOT_MS: u64 = 3_000;
@@ -57,6 +61,7 @@ pub fn payment(n: u128) -> Payment {
         id: id(n),
         chain: CHAIN,
         address: address(1),
+        derivation: None,
         order_id: format!("order-{n}"),
         expected: usdt(10),
         to_pay: usdt(10),
@@ -98,6 +103,22 @@ impl Adjust for Payment {
         change(&mut self);
         self
     }
+}
+
+/// The account m/44'/195'/0' of the phrase that everyone knows, "abandon" eleven times and "about".
+pub const XPUB: &str = "xpub6D1AabNHCupeiLM65ZR9UStMhJ1vCpyV4XbZdyhMZBiJXALQtmn9p42VTQckoHVn8WNqS7dqnJokZHAHcHGoaQgmv8D45oNUKx6DZMNZBCd";
+
+/// A wallet of that account.
+pub fn wallet(name: &str) -> Wallet {
+    wallet_from(name, 0)
+}
+
+/// The same, from this index on.
+pub fn wallet_from(name: &str, first_index: u32) -> Wallet {
+    let name = WalletName::parse(name).expect("a name");
+    let key = AccountKey::parse(XPUB).expect("a key");
+    let first = AddressIndex::new(first_index).expect("an index");
+    Wallet::new(name, CHAIN, key, first).expect("addresses")
 }
 
 /// A block hash that tells its branch and height.
@@ -160,6 +181,7 @@ pub struct MemoryState {
     pub cursors: BTreeMap<ChainId, (Height, Height)>,
     /// The first has number 1.
     pub events: Vec<Event>,
+    pub indices: BTreeMap<AccountId, NextIndex>,
 }
 
 impl MemoryState {
@@ -204,6 +226,7 @@ impl MemoryState {
             self.transfers.insert(record.key, *record);
         }
         self.events.extend(changes.events.iter().cloned());
+        self.indices.extend(changes.next_index);
         if let Some((chain, change)) = changes.chain {
             self.apply_chain(chain, change);
         }
@@ -254,6 +277,12 @@ impl MemoryState {
                 self.recent.retain(|(c, h, _)| *c != chain || *h > height);
                 (tip, height)
             }
+            ChainChange::Skip(header) => {
+                self.blocks.retain(|(c, _), _| *c != chain);
+                self.recent.retain(|(c, _, _)| *c != chain);
+                self.blocks.insert((chain, header.height), header);
+                (header.height, header.height)
+            }
         };
         self.cursors.insert(chain, cursor);
     }
@@ -297,6 +326,15 @@ impl View for MemoryState {
             .payments
             .values()
             .any(|p| p.watched && p.chain == chain))
+    }
+
+    fn watches_address(&self, watched: Watched) -> Result<bool, ViewError> {
+        let mut payments = self.payments.values();
+        Ok(payments.any(|p| p.watched && p.watched_address() == watched))
+    }
+
+    fn next_index(&self, account: AccountId) -> Result<NextIndex, ViewError> {
+        Ok(self.indices.get(&account).copied().unwrap_or_default())
     }
 
     fn transfer(&self, key: &TransferKey) -> Result<Option<TransferRecord>, ViewError> {

@@ -4,9 +4,11 @@
 //! that each block extends the cursor. Refuses to skip a block: the cursor moves only past blocks read whole, except
 //! where nothing is watched.
 
+mod catch_up;
 mod fork;
 pub mod pace;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,10 +29,15 @@ use crate::shutdown::{self, Shutdown};
 use crate::source::endpoints::{EndpointStats, Endpoints};
 use crate::source::{FetchedHeader, Source, SourceError};
 use crate::store::{CommitError, Store, StoreError, Write, describe};
+use catch_up::{Searched, Told};
 use pace::{IDLE_WAIT, Pace, Seen};
 
 /// Blocks fetched side by side while catching up.
 const CATCH_UP_PARALLEL: usize = 8;
+/// Blocks walked in one piece; their headers are asked for at once where the node offers that.
+const WALK_BLOCKS: u64 = 100;
+/// Fewer headers are asked for one by one.
+const HEADERS_AT_ONCE_FROM: usize = 3;
 /// Before the oldest open payment's creation, when the first cursor is looked for.
 const START_MARGIN_MS: u64 = 60_000;
 
@@ -89,6 +96,7 @@ pub struct Follower {
     /// The newest block with a transfer to a watched address: until it is final, a fork can take it back, and
     /// the chain is followed at its own pace.
     newest_transfer: Height,
+    catch_up: Option<Told>,
 }
 
 impl Follower {
@@ -101,6 +109,7 @@ impl Follower {
             asked_final_at: Height(0),
             failed_starts: 0,
             newest_transfer: Height(0),
+            catch_up: None,
         }
     }
 
@@ -193,11 +202,7 @@ impl Follower {
                 tracing::warn!(%chain, error = %describe(error), "following is interrupted; trying again")
             }
         }
-        let stay_away = match error {
-            RoundError::Source(error) => error.retry_after(),
-            _ => None,
-        };
-        Seen::Failed(stay_away)
+        Seen::Failed(self.parts.endpoints.all_refuse_for())
     }
 
     /// Brings the cursor up to the node's head, then asks what is final where someone waits for it.
@@ -307,19 +312,29 @@ impl Follower {
         head: FetchedHeader,
         shutdown: &Shutdown,
     ) -> Result<(), RoundError> {
-        while let Some(cursor) = self.cursor.filter(|c| c.tip.height < head.header.height) {
+        self.tell_catch_up(head.header.height);
+        loop {
+            match self.search(source, &head, shutdown).await? {
+                Searched::Done => {}
+                Searched::Again => continue,
+                Searched::Interrupted => return Ok(()),
+            }
+            let Some(cursor) = self.cursor.filter(|c| c.tip.height < head.header.height) else {
+                return Ok(());
+            };
             let reached = self.walk_branch(source, cursor, &head, shutdown).await;
             self.cursor = Some(reached.cursor);
             self.newest_transfer = reached.newest_transfer;
+            self.tell_catch_up(head.header.height);
             match reached.walked? {
-                Walked::ToHead | Walked::Interrupted => return Ok(()),
+                Walked::Whole => {}
+                Walked::Interrupted => return Ok(()),
                 Walked::ToFork => self.follow_fork(source, &head).await?,
             }
         }
-        Ok(())
     }
 
-    /// Takes in the blocks from the cursor on; says how far it came and why it stopped.
+    /// Takes in some blocks from the cursor on; says how far it came and why it stopped.
     async fn walk_branch(
         &self,
         source: &dyn Source,
@@ -327,17 +342,30 @@ impl Follower {
         head: &FetchedHeader,
         shutdown: &Shutdown,
     ) -> Reached {
-        let heights = (from.tip.height.0 + 1..=head.header.height.0).map(Height);
-        let fetches = heights.map(|height| async move {
-            let header = self.header_at(source, height, head).await?;
-            Ok(source.block(&header).await?)
-        });
-        let mut blocks = std::pin::pin!(futures::stream::iter(fetches).buffered(CATCH_UP_PARALLEL));
         let mut reached = Reached {
             cursor: from,
             newest_transfer: self.newest_transfer,
-            walked: Ok(Walked::ToHead),
+            walked: Ok(Walked::Whole),
         };
+        let first = from.tip.height.0 + 1;
+        let last = head.header.height.0.min(from.tip.height.0 + WALK_BLOCKS);
+        let heights: Vec<Height> = (first..=last).map(Height).collect();
+        let known = match self.headers_at(source, &heights).await {
+            Ok(known) => known,
+            Err(error) => {
+                reached.walked = Err(error.into());
+                return reached;
+            }
+        };
+        let known = &known;
+        let fetches = heights.into_iter().map(|height| async move {
+            let header = match known.get(&height) {
+                Some(header) => *header,
+                None => self.header_at(source, height, head).await?,
+            };
+            Ok(source.block(&header).await?)
+        });
+        let mut blocks = std::pin::pin!(futures::stream::iter(fetches).buffered(CATCH_UP_PARALLEL));
         while let Some(block) = blocks.next().await {
             let stop = match self.step(block, &mut reached).await {
                 Ok(None) if *shutdown.borrow() => Ok(Walked::Interrupted),
@@ -349,6 +377,20 @@ impl Follower {
             break;
         }
         reached
+    }
+
+    /// Headers that the node tells in one request. Those it does not tell are asked for one by one.
+    async fn headers_at(
+        &self,
+        source: &dyn Source,
+        heights: &[Height],
+    ) -> Result<HashMap<Height, FetchedHeader>, SourceError> {
+        if heights.len() < HEADERS_AT_ONCE_FROM {
+            return Ok(HashMap::new());
+        }
+        let found = source.headers(heights).await?.unwrap_or_default();
+        let found = found.into_iter().flatten();
+        Ok(found.map(|header| (header.header.height, header)).collect())
     }
 
     /// Takes in one fetched block; says when the walk must stop.
@@ -381,11 +423,7 @@ impl Follower {
         let header = block.header;
         let write = self.parts.ledger.extend(chain, block).await?;
         self.finish_work(&write).await?;
-        self.parts.chain.update(|s| {
-            s.tip = Some(header.height);
-            s.tip_time = Some(header.time);
-        });
-        self.tell_progress(header.height);
+        self.show_tip(&header);
         Ok(if write.changes.transfers.is_empty() {
             Found::Nothing
         } else {
@@ -452,7 +490,7 @@ enum Found {
 }
 
 enum Walked {
-    ToHead,
+    Whole,
     ToFork,
     Interrupted,
 }

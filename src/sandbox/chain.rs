@@ -18,7 +18,7 @@ use crate::domain::ids::{BlockHash, TxId};
 /// Blocks that must follow a block before it is solid: with its own, 19 of 27 representatives.
 pub const SOLID_LAG: u64 = 18;
 /// Blocks kept by default; older ones are forgotten, as on a lite node.
-pub const KEPT_BLOCKS: usize = 20_000;
+pub const KEPT_BLOCKS: usize = 40_000;
 /// The unsolid blocks and a solid one for them to stand on.
 const MIN_KEPT_BLOCKS: usize = SOLID_LAG as usize + 2;
 /// Transactions kept, over all blocks.

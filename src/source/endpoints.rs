@@ -11,8 +11,9 @@ use tracing::{debug, info, warn};
 
 use super::error::SourceError;
 use super::health::{Health, Question, STANDSTILL_SLOTS, Standing, Verdict};
-use super::{FetchedHeader, Source, Usage};
+use super::{FetchedHeader, Found, SearchLimits, Source, Span, Usage};
 use crate::clock::Clock;
+use crate::domain::address::Address;
 use crate::domain::chain::Block;
 use crate::domain::ids::{Height, UnixMs};
 
@@ -106,6 +107,20 @@ impl Endpoints {
             }
         }
         Arc::clone(picked) as Arc<dyn Source>
+    }
+
+    /// How long every endpoint refuses to be asked, by a pause of its own or a spent budget; `None` while one does not.
+    pub fn all_refuse_for(&self) -> Option<Duration> {
+        let now = self.clock.now();
+        let mut soonest = None;
+        for endpoint in self.in_order() {
+            let Standing::Refusing { until } = endpoint.standing(now) else {
+                return None;
+            };
+            let wait = Duration::from_millis(until.0.saturating_sub(now.0));
+            soonest = Some(soonest.map_or(wait, |known: Duration| known.min(wait)));
+        }
+        soonest
     }
 
     /// Every endpoint's state, in order of preference.
@@ -246,6 +261,26 @@ impl Source for Endpoint {
         let outcome = self.source.block(header).await;
         self.note(Question::Block, &outcome);
         outcome
+    }
+
+    // What is only a shorter way says nothing of the endpoint's health: the source falls back by itself.
+    async fn headers(
+        &self,
+        heights: &[Height],
+    ) -> Result<Option<Vec<Option<FetchedHeader>>>, SourceError> {
+        self.source.headers(heights).await
+    }
+
+    fn search_limits(&self) -> Option<SearchLimits> {
+        self.source.search_limits()
+    }
+
+    async fn search(
+        &self,
+        span: Span,
+        addresses: &[Address],
+    ) -> Result<Option<Found>, SourceError> {
+        self.source.search(span, addresses).await
     }
 
     fn name(&self) -> &str {

@@ -79,6 +79,13 @@ pub enum SourceError {
     /// The node answered, with an error of its own.
     #[error("{asked}: the node reports: {text}")]
     NodeError { asked: Asked, text: String },
+    /// A JSON-RPC error; see [`SourceError::RPC_NO_METHOD`] and its like.
+    #[error("{asked}: the node refuses: {text} ({code})")]
+    Refused {
+        asked: Asked,
+        code: i64,
+        text: String,
+    },
     #[error("{asked}: expected JSON, got: {excerpt}")]
     NotJson { asked: Asked, excerpt: String },
     /// JSON, but not what the API promises. `path` leads to the field, like `[3].log[0].topics`.
@@ -96,6 +103,9 @@ pub enum SourceError {
     /// The node does not have it yet, or only says so.
     #[error("{asked}: not available yet: {what}")]
     NotReady { asked: Asked, what: String },
+    /// An answer that lacks what is known to be there: the node's index has a hole.
+    #[error("{asked}: incomplete answer: {what}")]
+    Incomplete { asked: Asked, what: String },
     #[error("{asked}: the answer is larger than {limit_bytes} bytes")]
     TooLarge { asked: Asked, limit_bytes: usize },
     /// Not sent: our own budget or a pause that the node asked for forbids it.
@@ -109,6 +119,13 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// JSON-RPC: the node does not offer the method.
+    pub const RPC_NO_METHOD: i64 = -32601;
+    /// java-tron: more results than it gives in one answer.
+    pub const RPC_TOO_MANY: i64 = -32005;
+    /// java-tron: an answer larger than it sends.
+    pub const RPC_TOO_LARGE: i64 = -32003;
+
     /// How long to stay away, where the node or the budget says so.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -127,9 +144,11 @@ impl SourceError {
             | Self::Timeout { .. }
             | Self::Status { .. }
             | Self::NodeError { .. }
+            | Self::Refused { .. }
             | Self::NotJson { .. }
             | Self::Malformed { .. }
-            | Self::TooLarge { .. } => true,
+            | Self::TooLarge { .. }
+            | Self::Incomplete { .. } => true,
             Self::Throttled { .. }
             | Self::Suspended { .. }
             | Self::Mismatch { .. }
@@ -138,8 +157,13 @@ impl SourceError {
         }
     }
 
+    /// The same question would be answered in the same way for a while.
+    pub(super) const fn is_lasting(&self) -> bool {
+        self.is_endpoint_fault() && !matches!(self, Self::Transport { .. } | Self::Timeout { .. })
+    }
+
     /// The node answered as one that does not offer this path: a missing or disabled API
-    /// (404, 405, 501), or the plain text by which a lite node refuses (status 200, not JSON).
+    /// (404, 405, 501), an unknown method, or the plain text by which a lite node refuses (status 200, not JSON).
     pub(super) const fn means_path_is_missing(&self) -> bool {
         matches!(
             self,
@@ -147,6 +171,23 @@ impl SourceError {
                 code: 404 | 405 | 501,
                 ..
             } | Self::NotJson { .. }
+                | Self::Refused {
+                    code: Self::RPC_NO_METHOD,
+                    ..
+                }
+        )
+    }
+
+    /// The same question about less would be answered.
+    pub(super) const fn means_too_much(&self) -> bool {
+        matches!(
+            self,
+            Self::Timeout { .. }
+                | Self::TooLarge { .. }
+                | Self::Refused {
+                    code: Self::RPC_TOO_MANY | Self::RPC_TOO_LARGE,
+                    ..
+                }
         )
     }
 }

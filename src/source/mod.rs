@@ -5,19 +5,27 @@
 //! leaves here only with logs that are known to belong to its header.
 
 pub mod budget;
+mod connection;
 pub mod endpoints;
 pub mod error;
+#[cfg(test)]
+mod fake_node;
 mod health;
 pub mod http;
+mod jsonrpc;
+pub mod jsonrpc_wire;
+pub mod node;
 pub mod tron;
 mod tron_infos;
 mod tron_json;
 mod tron_log;
 pub mod tron_wire;
 
+use crate::domain::address::Address;
 use crate::domain::chain::{Block, BlockHeader};
 use crate::domain::ids::{Height, UnixMs};
 
+pub use connection::{NodeConfig, NodeConfigError};
 pub use error::{Asked, SourceError};
 
 /// A header and what it says of its block's contents.
@@ -46,6 +54,31 @@ pub struct Usage {
     pub suspended_until: Option<UnixMs>,
     /// Every request before then is refused without being sent: a suspension, or a spent day.
     pub refuses_until: Option<UnixMs>,
+}
+
+/// Final blocks to be searched: those above `after`, up to and with `last`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    pub after: FetchedHeader,
+    pub last: FetchedHeader,
+}
+
+/// How much one search covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SearchLimits {
+    /// Blocks in one span.
+    pub blocks: u64,
+    /// Addresses that one request can ask for.
+    pub addresses: usize,
+}
+
+/// What a search found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The blocks with transfers to the addresses, lowest first, each with these transfers alone.
+    pub blocks: Vec<Block>,
+    /// The header of the span's last block.
+    pub last: BlockHeader,
 }
 
 /// One node, or one picked for a round of questions. Never answers from two nodes.
@@ -79,6 +112,36 @@ pub trait Source: Send + Sync + 'static {
     /// `Mismatch` when the node's logs belong to another block at that height, `NotReady` when
     /// it cannot tell them yet; both are worth asking again after the header was read anew.
     async fn block(&self, header: &FetchedHeader) -> Result<Block, SourceError>;
+
+    /// The headers at these heights, in the same order, with one request for many; `None` where the node does not
+    /// offer that. A missing header proves nothing.
+    ///
+    /// # Errors
+    /// Any [`SourceError`].
+    async fn headers(
+        &self,
+        _heights: &[Height],
+    ) -> Result<Option<Vec<Option<FetchedHeader>>>, SourceError> {
+        Ok(None)
+    }
+
+    /// Whether blocks can be searched here, as far as is known, and how many at once.
+    fn search_limits(&self) -> Option<SearchLimits> {
+        None
+    }
+
+    /// The blocks of a span of final blocks in which one of the addresses received something; `None` where the node
+    /// does not offer that after all, or not reliably.
+    ///
+    /// # Errors
+    /// Any [`SourceError`]; after one that means "too much" the limits are lower.
+    async fn search(
+        &self,
+        _span: Span,
+        _addresses: &[Address],
+    ) -> Result<Option<Found>, SourceError> {
+        Ok(None)
+    }
 
     /// The endpoint's host, for logs and stats; never the API key.
     fn name(&self) -> &str;

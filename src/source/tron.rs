@@ -5,26 +5,16 @@
 //!
 //! Source of the API: <https://developers.tron.network/reference>, java-tron's servlets.
 
-mod endpoint;
-#[cfg(test)]
-mod fake_node;
-mod pauses;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::budget::Budget;
-use super::error::{Asked, SourceError, excerpt};
-use super::http::{self, HttpLimits};
+use super::connection::Connection;
+use super::error::{Asked, SourceError};
 use super::tron_wire::{self, Infos, WireError};
 use super::{Contents, FetchedHeader, Source, Usage};
-use crate::clock::Clock;
 use crate::domain::address::Address;
 use crate::domain::chain::Block;
-use crate::domain::ids::{Height, UnixMs};
-
-use endpoint::{ApiKey, BaseUrl, Secrets};
-pub use endpoint::{TronConfig, TronConfigError};
+use crate::domain::ids::Height;
 
 /// How long a node that lacks `getblock` is asked by the older paths, before `getblock` is
 /// tried again: load-balanced nodes answer 404 now and then for paths that exist.
@@ -35,15 +25,8 @@ const BLOCK_BY_NUMBER: &str = "/wallet/getblockbynum";
 
 /// One TRON node or provider.
 pub struct TronHttp {
-    host: Arc<str>,
-    base: BaseUrl,
-    api_key: Option<ApiKey>,
-    secrets: Secrets,
+    connection: Arc<Connection>,
     contract: Address,
-    limits: HttpLimits,
-    client: reqwest::Client,
-    budget: Budget,
-    clock: Arc<dyn Clock>,
     /// Until then this node's blocks are asked for by the older paths, for each view.
     old_paths_until: [AtomicU64; 2],
     /// A header whose root said "no transactions" belonged to a block that had some.
@@ -82,27 +65,13 @@ enum SecondLook {
 }
 
 impl TronHttp {
-    /// # Errors
-    /// When the URL or the key cannot be used.
-    pub fn new(
-        config: TronConfig,
-        client: reqwest::Client,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, TronConfigError> {
-        let base = BaseUrl::parse(&config.url)?;
-        Ok(Self {
-            host: base.host().into(),
-            api_key: config.api_key.as_deref().map(ApiKey::parse).transpose()?,
-            secrets: Secrets::of(&base, config.api_key.as_deref()),
-            base,
-            contract: config.contract,
-            limits: config.http,
-            client,
-            budget: Budget::new(config.budget),
-            clock,
+    pub(super) fn new(connection: Arc<Connection>, contract: Address) -> Self {
+        Self {
+            connection,
+            contract,
             old_paths_until: [AtomicU64::new(0), AtomicU64::new(0)],
             roots_lie: AtomicBool::new(false),
-        })
+        }
     }
 
     /// A block's header by height, or the newest one; `None` for `{}`.
@@ -112,7 +81,7 @@ impl TronHttp {
         height: Option<Height>,
     ) -> Result<Option<FetchedHeader>, SourceError> {
         let old_paths_until = &self.old_paths_until[view as usize];
-        if self.now().0 < old_paths_until.load(Ordering::Relaxed) {
+        if self.connection.now().0 < old_paths_until.load(Ordering::Relaxed) {
             return self.header_by_old_paths(view, height).await;
         }
         let body = match height {
@@ -123,7 +92,7 @@ impl TronHttp {
         match self.ask(&asked, body, tron_wire::parse_header).await {
             Err(error) if error.means_path_is_missing() => {
                 let found = self.header_by_old_paths(view, height).await?;
-                let until = self.now().plus_ms(OLD_PATHS_FOR_MS);
+                let until = self.connection.now().plus_ms(OLD_PATHS_FOR_MS);
                 old_paths_until.store(until.0, Ordering::Relaxed);
                 tracing::info!(%error, "this node is asked for whole blocks instead of headers");
                 Ok(found)
@@ -198,7 +167,7 @@ impl TronHttp {
             SecondLook::Transactions => {
                 self.roots_lie.store(true, Ordering::Relaxed);
                 tracing::warn!(
-                    endpoint = %self.host, height = %header.header.height,
+                    endpoint = %self.connection.host(), height = %header.header.height,
                     "the header's txTrieRoot is zero but the block has transactions"
                 );
                 Ok(false)
@@ -209,123 +178,17 @@ impl TronHttp {
     }
 
     fn asked(&self, path: &'static str, height: Option<Height>) -> Asked {
-        Asked::new(Arc::clone(&self.host), path, height)
+        self.connection.asked(path, height)
     }
 
-    fn now(&self) -> UnixMs {
-        self.clock.now()
-    }
-
-    /// One request, one answer, read by `parse`.
     async fn ask<T>(
         &self,
         asked: &Asked,
         body: String,
         parse: impl Fn(&[u8]) -> Result<T, WireError>,
     ) -> Result<T, SourceError> {
-        self.take_turn(asked).await?;
-        let mut request = self
-            .client
-            .post(self.base.join(asked.path))
-            .header(http::CONTENT_TYPE, "application/json")
-            .header(http::ACCEPT, "application/json")
-            .body(body);
-        if let Some(key) = &self.api_key {
-            request = request.header(ApiKey::HEADER, key.value());
-        }
-        let answer = http::exchange(request, self.limits, asked)
-            .await?
-            .map_err(|bad| self.bad_status(asked, bad))?;
-        let read = parse(&answer.body).map_err(|wrong| self.wrong_answer(asked, wrong))?;
-        self.budget.answered();
-        Ok(read)
-    }
-
-    /// Waits for this request's turn in the budget.
-    async fn take_turn(&self, asked: &Asked) -> Result<(), SourceError> {
-        let now = self.now();
-        let permit = self
-            .budget
-            .admit(now)
-            .map_err(|refusal| refusal.into_error(asked, now))?;
-        if permit.wait.is_zero() {
-            return Ok(());
-        }
-        tokio::time::sleep(permit.wait).await;
-        // An answer to someone else may have asked for a pause in the meantime.
-        let now = self.now();
-        match self.budget.pause_at(now) {
-            Some(refusal) => Err(refusal.into_error(asked, now)),
-            None => Ok(()),
-        }
-    }
-
-    fn bad_status(&self, asked: &Asked, bad: http::BadStatus) -> SourceError {
-        let text =
-            tron_wire::error_in(&bad.body).unwrap_or_else(|| tron_wire::beginning(&bad.body));
-        if let Some(pause) = pauses::told_by(&text, bad.retry_after) {
-            return self.paused(asked, &text, pause);
-        }
-        if bad.code == 429 {
-            return self.paused(asked, &text, pauses::Pause::Throttled(bad.retry_after));
-        }
-        SourceError::Status {
-            asked: asked.clone(),
-            code: bad.code,
-            excerpt: self.show(&text),
-        }
-    }
-
-    fn wrong_answer(&self, asked: &Asked, wrong: WireError) -> SourceError {
-        let asked = asked.clone();
-        match wrong {
-            WireError::Node { text } => match pauses::told_by(&text, None) {
-                Some(pause) => self.paused(&asked, &text, pause),
-                None => SourceError::NodeError {
-                    text: self.show(&text),
-                    asked,
-                },
-            },
-            WireError::NotJson { text } => SourceError::NotJson {
-                excerpt: self.show(&text),
-                asked,
-            },
-            WireError::Malformed { path, what, source } => SourceError::Malformed {
-                asked,
-                path,
-                what: self.show(&what),
-                source,
-            },
-            WireError::Mismatch { what } => SourceError::Mismatch { asked, what },
-        }
-    }
-
-    fn paused(&self, asked: &Asked, text: &str, pause: pauses::Pause) -> SourceError {
-        let now = self.now();
-        let asked = asked.clone();
-        let excerpt = self.show(text);
-        match pause {
-            pauses::Pause::Suspended(told) => SourceError::Suspended {
-                retry_after: self.budget.suspended(now, told),
-                asked,
-                excerpt,
-            },
-            pauses::Pause::Throttled(told) => SourceError::Throttled {
-                retry_after: self.budget.throttled(now, told),
-                asked,
-                excerpt,
-            },
-            pauses::Pause::DaySpent => SourceError::Throttled {
-                retry_after: self.budget.provider_day_spent(now),
-                asked,
-                excerpt,
-            },
-        }
-    }
-
-    /// A node's text made fit for an operator: without secrets, short, harmless.
-    fn show(&self, text: &str) -> String {
-        excerpt(&self.secrets.strike_out(text))
+        let url = self.connection.join(asked.path);
+        self.connection.post(url, asked, body, parse).await
     }
 }
 
@@ -382,11 +245,11 @@ impl Source for TronHttp {
     }
 
     fn name(&self) -> &str {
-        &self.host
+        self.connection.host()
     }
 
     fn usage(&self) -> Usage {
-        self.budget.usage(self.now())
+        self.connection.usage()
     }
 }
 

@@ -31,6 +31,9 @@ pub enum WireError {
     /// The node's own `{"Error": ...}`, which usually comes with status 200; as it came.
     #[error("the node reports an error")]
     Node { text: String },
+    /// A JSON-RPC error, as it came.
+    #[error("the node refuses ({code})")]
+    Rpc { code: i64, text: String },
     #[error("answer for another block: {what}")]
     Mismatch { what: String },
 }

@@ -67,9 +67,8 @@ impl ContractLogs {
         let first_index = self.next_index;
         self.skip(info_at, logs.len())?;
         for (log_index, (log_at, log)) in (first_index..).zip(logs.iter().enumerate()) {
-            let event = self
-                .read_one(log)
-                .map_err(|wrong| wrong.at(info_at, log_at))?;
+            let event = read_transfer(log, self.contract)
+                .map_err(|wrong| wrong.below(&format!("[{info_at}].log[{log_at}]")))?;
             if let Some(event) = event {
                 self.transfers.push(Transfer {
                     txid,
@@ -82,30 +81,34 @@ impl ContractLogs {
         }
         Ok(())
     }
+}
 
-    fn read_one(&self, log: &WireLog<'_>) -> Result<Option<Event>, WrongLog> {
-        let text = log.address.as_deref().ok_or(WrongLog::missing("address"))?;
-        let address = read_address(text).ok_or_else(|| WrongLog::not_address(text))?;
-        if address != self.contract {
-            return Ok(None);
-        }
-        let topics = log.topics.as_ref().ok_or(WrongLog::missing("topics"))?;
-        let Some(signature) = topics.first() else {
-            return Ok(None);
-        };
-        if read_word(signature).ok_or_else(|| WrongLog::not_word("topics[0]", signature))?
-            != TRANSFER_TOPIC
-            || topics.count != TRANSFER_TOPICS
-        {
-            return Ok(None);
-        }
-        let from = read_party(&topics.texts[1], "topics[1]")?;
-        let to = read_party(&topics.texts[2], "topics[2]")?;
-        let data = log.data.as_deref().ok_or(WrongLog::missing("data"))?;
-        let value = read_word(data).ok_or_else(|| WrongLog::not_word("data", data))?;
-        let amount = to_amount(&value);
-        Ok((!amount.is_zero()).then_some(Event { from, to, amount }))
+/// The token's transfer that a log tells of; `None` for any other log and for one that moves nothing.
+pub(super) fn read_transfer(
+    log: &WireLog<'_>,
+    contract: Address,
+) -> Result<Option<Event>, WrongLog> {
+    let text = log.address.as_deref().ok_or(WrongLog::missing("address"))?;
+    let address = read_address(text).ok_or_else(|| WrongLog::not_address(text))?;
+    if address != contract {
+        return Ok(None);
     }
+    let topics = log.topics.as_ref().ok_or(WrongLog::missing("topics"))?;
+    let Some(signature) = topics.first() else {
+        return Ok(None);
+    };
+    if read_word(signature).ok_or_else(|| WrongLog::not_word("topics[0]", signature))?
+        != TRANSFER_TOPIC
+        || topics.count != TRANSFER_TOPICS
+    {
+        return Ok(None);
+    }
+    let from = read_party(&topics.texts[1], "topics[1]")?;
+    let to = read_party(&topics.texts[2], "topics[2]")?;
+    let data = log.data.as_deref().ok_or(WrongLog::missing("data"))?;
+    let value = read_word(data).ok_or_else(|| WrongLog::not_word("data", data))?;
+    let amount = to_amount(&value);
+    Ok((!amount.is_zero()).then_some(Event { from, to, amount }))
 }
 
 #[derive(Deserialize)]
@@ -118,14 +121,14 @@ pub(super) struct WireLog<'a> {
     pub data: Option<Text<'a>>,
 }
 
-struct Event {
-    from: Address,
-    to: Address,
-    amount: Amount,
+pub(super) struct Event {
+    pub from: Address,
+    pub to: Address,
+    pub amount: Amount,
 }
 
 /// A log's mistake, before it is known where in the answer the log stands.
-struct WrongLog {
+pub(super) struct WrongLog {
     field: &'static str,
     why: Why,
 }
@@ -158,8 +161,9 @@ impl WrongLog {
         }
     }
 
-    fn at(self, info_at: usize, log_at: usize) -> WireError {
-        let path = format!("[{info_at}].log[{log_at}].{}", self.field);
+    /// With the path to the log itself.
+    pub(super) fn below(self, path: &str) -> WireError {
+        let path = format!("{path}.{}", self.field);
         match self.why {
             Why::Missing => WireError::missing(path),
             Why::NotAddress(text) => {

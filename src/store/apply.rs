@@ -6,6 +6,7 @@ use super::rows::{CursorHeights, State, Stored, status_place};
 use super::tables;
 use super::view::{WriteTable, WriteTables, cursor_of, database, get};
 use super::{StoreError, Write};
+use crate::domain::chain::BlockHeader;
 use crate::domain::changes::{ChainChange, PaymentChange, PaymentKeys};
 use crate::domain::ids::{ChainId, Height, PaymentId, TransferKey};
 use crate::domain::payment::{Payment, Status, TransferRecord, TransferState};
@@ -65,6 +66,9 @@ impl Apply<'_, '_> {
         }
         if let Some((chain, change)) = write.changes.chain {
             self.chain(chain, change)?;
+        }
+        if let Some((account, next)) = &write.changes.next_index {
+            put(&mut self.tables.accounts, &account.0, next)?;
         }
         if let Some(prune) = write.prune {
             self.prune_events(prune)?;
@@ -245,18 +249,12 @@ impl Apply<'_, '_> {
                 (header.height, old_final)
             }
             ChainChange::Jump(header) => {
-                let (from, to) = (
-                    chain.0.to_be_bytes(),
-                    tables::after_prefix(&chain.0.to_be_bytes()),
-                );
-                remove_range(&mut self.tables.blocks, &from, &to)?;
-                remove_range(&mut self.tables.recent_transfers, &from, &to)?;
-                put(
-                    &mut self.tables.blocks,
-                    &tables::height(chain, header.height),
-                    &header,
-                )?;
+                self.only_block(chain, &header)?;
                 (header.height, old_final.min(header.height))
+            }
+            ChainChange::Skip(header) => {
+                self.only_block(chain, &header)?;
+                (header.height, header.height)
             }
             ChainChange::Final(height) => {
                 let start = tables::height(chain, Height(0));
@@ -278,6 +276,21 @@ impl Apply<'_, '_> {
             &mut self.tables.meta,
             &tables::cursor(chain),
             &CursorHeights { tip, final_height },
+        )
+    }
+
+    /// Forgets all blocks of a chain but this one, and which transfers a fork could take back.
+    fn only_block(&mut self, chain: ChainId, header: &BlockHeader) -> Result<(), StoreError> {
+        let (from, to) = (
+            chain.0.to_be_bytes(),
+            tables::after_prefix(&chain.0.to_be_bytes()),
+        );
+        remove_range(&mut self.tables.blocks, &from, &to)?;
+        remove_range(&mut self.tables.recent_transfers, &from, &to)?;
+        put(
+            &mut self.tables.blocks,
+            &tables::height(chain, header.height),
+            header,
         )
     }
 }

@@ -23,6 +23,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use thiserror::Error;
 
+use crate::domain::account_key::AccountId;
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::{Changes, Cursor, View};
 use crate::domain::delivery::{Attempt, Delivery};
@@ -34,6 +35,7 @@ use crate::domain::ids::{
 use crate::domain::ledger::Refusal;
 use crate::domain::payment::{Payment, Status, TransferRecord};
 use crate::domain::transfer::TransferPlace;
+use crate::domain::wallet::NextIndex;
 
 /// Something between us and the disk failed.
 #[derive(Debug, Error)]
@@ -277,6 +279,8 @@ pub trait Store: Send + Sync + 'static {
     async fn watched(&self) -> Result<Vec<WatchedPayment>, StoreError>;
     /// Payments with credits that are not confirmed yet.
     async fn confirming(&self) -> Result<Vec<Payment>, StoreError>;
+    /// How far a wallet's account has come.
+    async fn next_index(&self, account: AccountId) -> Result<NextIndex, StoreError>;
     /// How many payments are open on a chain, and when the oldest was created.
     async fn open_on(&self, chain: ChainId) -> Result<OpenPayments, StoreError>;
 }

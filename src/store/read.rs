@@ -11,6 +11,7 @@ use super::{
     DeliveryFilter, DueKey, EventRow, EventScope, Page, PaymentFilter, StoreError, TransferFilter,
     WatchedPayment,
 };
+use crate::domain::account_key::AccountId;
 use crate::domain::address::Address;
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::{Cursor, Timer};
@@ -20,6 +21,7 @@ use crate::domain::ids::{
 };
 use crate::domain::payment::{Payment, Status, TransferRecord, TransferState};
 use crate::domain::transfer::TransferPlace;
+use crate::domain::wallet::NextIndex;
 
 /// Rows looked at for one page of a filtered list; a page may end early with a `next`.
 const SCAN_ROWS: usize = 10_000;
@@ -248,6 +250,11 @@ impl Snapshot {
 
     pub fn block(&self, chain: ChainId, height: Height) -> Result<Option<BlockHeader>, StoreError> {
         get(&self.open(tables::BLOCKS)?, &tables::height(chain, height))
+    }
+
+    pub fn next_index(&self, account: AccountId) -> Result<NextIndex, StoreError> {
+        let found = get(&self.open(tables::ACCOUNTS)?, &account.0)?;
+        Ok(found.unwrap_or_default())
     }
 
     pub fn watched(&self) -> Result<Vec<WatchedPayment>, StoreError> {

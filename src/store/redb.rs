@@ -14,22 +14,25 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::read::{OpenPayments, Snapshot};
 use super::rows::{State, Stored};
-use super::view::{WriteTable, database, get};
+use super::view::{database, get};
 use super::writer::{self, Job, Publish};
 use super::{
     CommitError, Counters, DeliveryFilter, DueKey, EventRow, EventScope, Observer, Page,
     PaymentFilter, Plan, Store, StoreError, StoreIdentity, TransferFilter, WatchedPayment, Write,
     tables, unfinished,
 };
+use crate::domain::account_key::AccountId;
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::Cursor;
 use crate::domain::delivery::{Attempt, Delivery};
 use crate::domain::ids::{ChainId, DeliveryId, Height, PaymentId, Sequence, TransferKey, UnixMs};
 use crate::domain::payment::{Payment, TransferRecord};
 use crate::domain::transfer::TransferPlace;
+use crate::domain::wallet::NextIndex;
 
-/// The format that this program writes; see the file's `meta` table.
-const FORMAT: u32 = 2;
+/// The format that this program writes; see the file's `meta` table. 2 has wallets, 3 assignments by hand; older files
+/// are taken over.
+const FORMAT: u32 = 3;
 /// Plans that may wait for the writer; more wait in their callers.
 const QUEUE_PLANS: usize = 4_096;
 
@@ -241,28 +244,24 @@ fn prepare(db: &Database, path: &str, new_identity: &StoreIdentity) -> Result<()
                     known: FORMAT,
                 });
             }
-            Some(FORMAT) => {}
-            // Rows of every older version can be read; an older program cannot read what is written from now on.
-            Some(_) => write_format(&mut meta)?,
+            Some(_) => {}
             None => {
                 let identity = new_identity.encode()?;
-                write_format(&mut meta)?;
                 meta.insert(tables::META_IDENTITY, identity.as_slice())
                     .map_err(database)?;
             }
+        }
+        // Rows of every older version can be read; an older program cannot read what is written from now on.
+        if found != Some(FORMAT) {
+            let format = FORMAT.to_be_bytes();
+            meta.insert(tables::META_FORMAT, &format[..])
+                .map_err(database)?;
         }
     }
     for table in tables::ALL {
         txn.open_table(*table).map_err(database)?;
     }
     txn.commit().map_err(database)
-}
-
-fn write_format(meta: &mut WriteTable<'_>) -> Result<(), StoreError> {
-    let format = FORMAT.to_be_bytes();
-    meta.insert(tables::META_FORMAT, &format[..])
-        .map_err(database)?;
-    Ok(())
 }
 
 fn read_format(
@@ -401,6 +400,10 @@ impl Store for RedbStore {
 
     async fn confirming(&self) -> Result<Vec<Payment>, StoreError> {
         self.query(Snapshot::confirming).await
+    }
+
+    async fn next_index(&self, account: AccountId) -> Result<NextIndex, StoreError> {
+        self.query(move |s| s.next_index(account)).await
     }
 
     async fn open_on(&self, chain: ChainId) -> Result<OpenPayments, StoreError> {

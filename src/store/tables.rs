@@ -60,6 +60,8 @@ tables! {
     LANES = "lanes";
     /// sequence, endpoint, attempt number -> row
     ATTEMPTS = "attempts";
+    /// account -> its next index
+    ACCOUNTS = "accounts";
 }
 
 pub const META_FORMAT: &[u8] = b"format";
@@ -86,6 +88,15 @@ pub fn payment_from(bytes: &[u8]) -> Option<PaymentId> {
 /// Bytes of a claim's key before its width.
 pub const CLAIM_PREFIX_BYTES: usize = 24;
 
+/// What the keys of all claims on an address begin with.
+pub fn address_prefix(watched: Watched) -> Vec<u8> {
+    [
+        &watched.chain.0.to_be_bytes()[..],
+        watched.address.as_bytes(),
+    ]
+    .concat()
+}
+
 pub fn claims_prefix(watched: Watched, rule: MatchRule, group: ClaimGroup) -> Vec<u8> {
     let rule = match rule {
         MatchRule::Exact => 0,
@@ -97,12 +108,7 @@ pub fn claims_prefix(watched: Watched, rule: MatchRule, group: ClaimGroup) -> Ve
         ClaimGroup::Ended => 2,
         ClaimGroup::Done => 3,
     };
-    [
-        &watched.chain.0.to_be_bytes()[..],
-        watched.address.as_bytes(),
-        &[rule, group],
-    ]
-    .concat()
+    [&address_prefix(watched)[..], &[rule, group]].concat()
 }
 
 pub fn claims_from(prefix: &[u8], width: Width, to_pay: Amount) -> Vec<u8> {

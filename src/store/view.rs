@@ -5,11 +5,15 @@ use redb::{AccessGuard, ReadableTable, Table, WriteTransaction};
 use super::StoreError;
 use super::rows::{CursorHeights, State, Stored};
 use super::tables::{self, Bytes};
+use crate::domain::account_key::AccountId;
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::{Cursor, Timer, View, ViewError};
 use crate::domain::claim::{Claim, ClaimOrder, ClaimQuery, Width};
-use crate::domain::ids::{ChainId, Height, PaymentId, Sequence, TransferKey, TxId, UnixMs};
+use crate::domain::ids::{
+    ChainId, Height, PaymentId, Sequence, TransferKey, TxId, UnixMs, Watched,
+};
 use crate::domain::payment::{Awaits, ChainPoint, Payment, TransferRecord};
+use crate::domain::wallet::NextIndex;
 
 pub type WriteTable<'txn> = Table<'txn, Bytes, Bytes>;
 
@@ -32,6 +36,7 @@ pub struct WriteTables<'txn> {
     pub due: WriteTable<'txn>,
     pub lanes: WriteTable<'txn>,
     pub attempts: WriteTable<'txn>,
+    pub accounts: WriteTable<'txn>,
 }
 
 impl<'txn> WriteTables<'txn> {
@@ -55,6 +60,7 @@ impl<'txn> WriteTables<'txn> {
             due: open(tables::DUE)?,
             lanes: open(tables::LANES)?,
             attempts: open(tables::ATTEMPTS)?,
+            accounts: open(tables::ACCOUNTS)?,
         })
     }
 }
@@ -200,6 +206,18 @@ impl View for CommitView<'_, '_> {
         let end = tables::after_prefix(&prefix);
         let first = keys(&self.tables.claims, &prefix, &end, 1).map_err(view_error)?;
         Ok(!first.is_empty())
+    }
+
+    fn watches_address(&self, watched: Watched) -> Result<bool, ViewError> {
+        let prefix = tables::address_prefix(watched);
+        let end = tables::after_prefix(&prefix);
+        let first = keys(&self.tables.claims, &prefix, &end, 1).map_err(view_error)?;
+        Ok(!first.is_empty())
+    }
+
+    fn next_index(&self, account: AccountId) -> Result<NextIndex, ViewError> {
+        let found = get(&self.tables.accounts, &account.0).map_err(view_error)?;
+        Ok(found.unwrap_or_default())
     }
 
     fn transfer(&self, key: &TransferKey) -> Result<Option<TransferRecord>, ViewError> {

@@ -84,6 +84,7 @@ pub async fn whole(store: &dyn Store) {
             "found by its order id"
         );
     }
+    accounts_are_past_their_payments(store, &payments).await;
     watched_is_what_payments_say(store, &payments).await;
     due_is_what_deliveries_say(store, &deliveries).await;
 }
@@ -134,6 +135,23 @@ fn lanes_are_in_order(deliveries: &[Delivery]) {
             let before = newest_due.insert(lane, at).unwrap_or(at);
             assert!(before <= at, "{} is due before an earlier one", delivery.id);
         }
+    }
+}
+
+/// No address is given out twice: an index is with one payment, and the account has gone past it.
+async fn accounts_are_past_their_payments(store: &dyn Store, payments: &[Payment]) {
+    let derived: Vec<_> = payments
+        .iter()
+        .filter_map(|p| p.derivation.as_ref())
+        .collect();
+    let distinct: BTreeSet<_> = derived.iter().map(|d| (d.key, d.index)).collect();
+    assert_eq!(distinct.len(), derived.len(), "an index used twice");
+    for derivation in derived {
+        let next = store.next_index(derivation.key).await.unwrap();
+        assert!(
+            derivation.index.get() < next.0,
+            "an index given out, and not counted"
+        );
     }
 }
 

@@ -14,6 +14,7 @@ use crate::domain::ids::{ChainId, Height, PaymentId, TransferKey, UnixMs, Watche
 use crate::domain::ledger::{self, AmbiguityRule, AmountPolicy, Refusal, Watching};
 use crate::domain::payment::{AmountMode, Finality, MatchRule, Payment, TransferState};
 use crate::domain::test_support::*;
+use crate::domain::wallet;
 use crate::{audit, called_back, store};
 
 const SEEDS: u64 = 40;
@@ -25,6 +26,7 @@ const NOW: UnixMs = UnixMs(1_800_000_000_000);
 #[derive(Debug, Clone)]
 enum Op {
     Create(Box<Payment>, AmbiguityRule),
+    CreateInWallet(Box<Payment>, AmbiguityRule),
     Cancel(PaymentId),
     Assign(TransferKey, PaymentId),
     Extend(ChainId, Block),
@@ -44,6 +46,15 @@ impl Op {
                     unique_cap: units(5),
                 };
                 ledger::create(view, (**new).clone(), policy, now)
+            }
+            Self::CreateInWallet(new, ambiguity) => {
+                let policy = AmountPolicy {
+                    ambiguity: *ambiguity,
+                    unique_cap: units(5),
+                };
+                let mut from = wallet("main");
+                from.chain = new.chain;
+                wallet::create(view, &from, (**new).clone(), policy, now)
             }
             Self::Cancel(id) => ledger::cancel(view, *id, now),
             Self::Assign(key, id) => ledger::assign(view, key, *id, now),
@@ -106,7 +117,11 @@ impl Draw<'_> {
             }
         });
         let rules = [AmbiguityRule::Reject, AmbiguityRule::OldestFirst];
-        Op::Create(Box::new(new), rules[rng.usize(..2)])
+        let (new, rule) = (Box::new(new), rules[rng.usize(..2)]);
+        if rng.u8(..4) == 0 {
+            return Op::CreateInWallet(new, rule);
+        }
+        Op::Create(new, rule)
     }
 
     fn assign(&mut self) -> Op {
@@ -159,6 +174,16 @@ fn ask_both(real: &dyn View, simple: &MemoryState) {
     for chain in CHAINS {
         assert_eq!(text(&real.cursor(chain)), text(&simple.cursor(chain)));
         assert_eq!(text(&real.watches(chain)), text(&simple.watches(chain)));
+        for n in 0..5 {
+            let watched = Watched {
+                chain,
+                address: address(n),
+            };
+            assert_eq!(
+                text(&real.watches_address(watched)),
+                text(&simple.watches_address(watched))
+            );
+        }
         for height in 90..260 {
             let at = Height(height);
             assert_eq!(text(&real.block(chain, at)), text(&simple.block(chain, at)));
@@ -317,6 +342,11 @@ async fn compare(real: &paybell::store::redb::RedbStore, simple: &MemoryState) {
         let cursor = real.cursor(chain).await.unwrap();
         assert_eq!(cursor, simple.cursor(chain).unwrap());
     }
+    let account = wallet("main").key.id();
+    assert_eq!(
+        real.next_index(account).await.unwrap(),
+        simple.next_index(account).unwrap()
+    );
     audit::whole(real).await;
 }
 

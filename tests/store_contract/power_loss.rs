@@ -17,7 +17,7 @@ use crate::domain::ids::{DeliveryId, Height, PaymentId};
 use crate::domain::ledger;
 use crate::domain::payment::{Payment, Status};
 use crate::domain::test_support::*;
-use crate::{audit, called_back, create, deliveries, store};
+use crate::{audit, called_back, create, deliveries, store, wallets};
 
 const SEEDS: u64 = 240;
 const STEPS: u32 = 14;
@@ -51,6 +51,10 @@ impl Answered {
                 self.tip = Some(header);
             }
             Some((_, ChainChange::Final(height))) => self.final_height = height,
+            Some((_, ChainChange::Skip(header))) => {
+                self.tip = Some(header);
+                self.final_height = header.height;
+            }
             _ => {}
         }
     }
@@ -67,8 +71,9 @@ struct Life<'a> {
 impl Life<'_> {
     /// False once a commit failed.
     async fn step(&mut self) -> bool {
-        match self.rng.u8(..10) {
+        match self.rng.u8(..12) {
             0..4 => self.create_some().await,
+            10.. => self.create_in_wallet().await,
             4..7 => self.extend().await,
             7 => self.finalize().await,
             _ => self.deliver().await,
@@ -106,6 +111,15 @@ impl Life<'_> {
         let news = (from..from + count).map(|n| called_back(n).asking(usdt(1 + n % 50)));
         let store = self.store;
         let outcomes = join_all(news.map(|new| create(store, new))).await;
+        self.take_all(outcomes)
+    }
+
+    async fn create_in_wallet(&mut self) -> bool {
+        let count = self.rng.u128(1..4);
+        let from = self.next_payment;
+        self.next_payment += count;
+        let store = self.store;
+        let outcomes = join_all((from..from + count).map(|n| wallets::create(store, n))).await;
         self.take_all(outcomes)
     }
 
@@ -231,6 +245,7 @@ async fn compare(store: &RedbStore, answered: &Answered) {
         assert!(cursor.tip.height >= tip.height && cursor.final_height >= answered.final_height);
     }
     states_follow_from_events(store, &events).await;
+    wallets::counted_as_payments_say(store).await;
     let owed = events.iter().filter(|e| e.payment.is_some());
     assert_eq!(all.len(), owed.count(), "every event's delivery");
 }

@@ -17,12 +17,16 @@ pub struct NodeBlock {
     pub infos: Vec<Value>,
 }
 
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub struct Chain {
     pub blocks: Vec<NodeBlock>,
     pub solid: usize,
     /// Paths asked for, in order.
     pub asked: Vec<String>,
+    /// Answers everything with this while it is set.
+    pub down: Option<(u16, String)>,
+    /// Slots that nobody used before the next block.
+    pub skipped_slots: u64,
     /// Answers with these, instead of the truth, by path.
     pub lies: Vec<(String, u16, String)>,
 }
@@ -38,8 +42,26 @@ pub const FIRST_HEIGHT: u64 = 66_987_565;
 impl Node {
     /// A chain of one block.
     pub async fn start() -> Self {
-        let mut node = Self::default();
+        let node = Self::default();
         node.add_block(0, vec![]);
+        node.listen().await
+    }
+
+    /// Another node of the same chain, which goes its own way from here.
+    pub async fn copy(&self) -> Self {
+        let chain = self.chain.lock().expect("a lock").clone();
+        let copy = Self {
+            chain: Arc::new(Mutex::new(Chain {
+                asked: Vec::new(),
+                ..chain
+            })),
+            address: None,
+        };
+        copy.listen().await
+    }
+
+    async fn listen(self) -> Self {
+        let mut node = self;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
             .await
             .expect("a port");
@@ -64,6 +86,9 @@ impl Node {
     fn answer(&self, path: &str, body: &Value) -> (u16, String) {
         let mut chain = self.chain.lock().expect("a lock");
         chain.asked.push(path.to_owned());
+        if let Some(answer) = &chain.down {
+            return answer.clone();
+        }
         if let Some(at) = chain.lies.iter().position(|(p, _, _)| p == path) {
             let (_, status, text) = chain.lies.remove(at);
             return (status, text);
@@ -85,6 +110,7 @@ impl Node {
     pub fn add_block(&self, branch: u8, infos: Vec<Value>) {
         let mut chain = self.chain.lock().expect("a lock");
         let height = FIRST_HEIGHT + chain.blocks.len() as u64;
+        let skipped_slots = std::mem::take(&mut chain.skipped_slots);
         let parent = chain.blocks.last().map_or_else(
             || "00".repeat(32),
             |b| b.header["blockID"].as_str().expect("an id").to_owned(),
@@ -92,7 +118,8 @@ impl Node {
         let time = chain
             .blocks
             .last()
-            .map_or_else(start_time, |b| b.time() + 3000 * (1 + u64::from(branch)));
+            .map_or_else(start_time, |b| b.time() + 3000 * (1 + u64::from(branch)))
+            + 3000 * skipped_slots;
         let infos: Vec<Value> = infos
             .into_iter()
             .map(|mut info| {
@@ -130,6 +157,20 @@ impl Node {
     pub fn finalize(&self, back: usize) {
         let mut chain = self.chain.lock().expect("a lock");
         chain.solid = chain.blocks.len() - 1 - back;
+    }
+
+    /// From now on every answer is this.
+    pub fn go_down(&self, status: u16, text: &str) {
+        self.chain.lock().expect("a lock").down = Some((status, text.to_owned()));
+    }
+
+    pub fn come_up(&self) {
+        self.chain.lock().expect("a lock").down = None;
+    }
+
+    /// Nobody produces a block in the next slots.
+    pub fn skip_slots(&self, slots: u64) {
+        self.chain.lock().expect("a lock").skipped_slots = slots;
     }
 
     /// The next answer on this path is not the truth.

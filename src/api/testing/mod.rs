@@ -22,6 +22,8 @@ use crate::domain::amount::{Amount, Decimals};
 use crate::domain::ids::{ChainId, Height, PaymentId, UnixMs};
 use crate::domain::ledger::{AmbiguityRule, AmountPolicy};
 use crate::domain::payment::{Finality, Payment};
+use crate::domain::test_support::wallet;
+use crate::domain::wallet::Wallets;
 use crate::ledger_task::{Entropy, Ledger};
 use crate::store::Store;
 pub use store::{MemoryStore, Mood};
@@ -165,6 +167,7 @@ impl Hub {
             store: Arc::clone(&store) as Arc<dyn Store>,
             index: Arc::default(),
             chains,
+            wallets: Wallets::new(vec![wallet("main")]),
             tokens: ClientTokens::new([1; 32]),
             clock,
             entropy,

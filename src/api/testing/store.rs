@@ -5,15 +5,17 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 
+use crate::domain::account_key::AccountId;
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::{Cursor, Timer, View, ViewError};
 use crate::domain::claim::{Claim, ClaimKey, ClaimQuery};
 use crate::domain::delivery::{Attempt, Delivery};
 use crate::domain::ids::{
-    ChainId, DeliveryId, Height, PaymentId, Sequence, TransferKey, TxId, UnixMs,
+    ChainId, DeliveryId, Height, PaymentId, Sequence, TransferKey, TxId, UnixMs, Watched,
 };
 use crate::domain::payment::{ChainPoint, Payment, TransferRecord, TransferState};
 use crate::domain::transfer::TransferPlace;
+use crate::domain::wallet::NextIndex;
 use crate::store::{
     CommitError, Counters, DeliveryFilter, DueKey, EventRow, EventScope, OpenPayments,
     Page as ListPage, PaymentFilter, Plan, Store, StoreError, StoreIdentity, TransferFilter,
@@ -27,6 +29,7 @@ pub struct Rows {
     pub cursor: Option<Cursor>,
     pub events: Vec<EventRow>,
     pub deliveries: Vec<Delivery>,
+    pub indices: BTreeMap<AccountId, NextIndex>,
 }
 
 /// How the store behaves.
@@ -96,6 +99,13 @@ impl View for Rows {
             .values()
             .any(|p| p.watched && p.chain == chain))
     }
+    fn watches_address(&self, watched: Watched) -> Result<bool, ViewError> {
+        let mut payments = self.payments.values();
+        Ok(payments.any(|p| p.watched && p.watched_address() == watched))
+    }
+    fn next_index(&self, account: AccountId) -> Result<NextIndex, ViewError> {
+        Ok(self.indices.get(&account).copied().unwrap_or_default())
+    }
     fn transfer(&self, key: &TransferKey) -> Result<Option<TransferRecord>, ViewError> {
         Ok(self.transfers.get(key).copied())
     }
@@ -135,6 +145,7 @@ impl Store for MemoryStore {
         for record in &write.changes.transfers {
             rows.transfers.insert(record.key, *record);
         }
+        rows.indices.extend(write.changes.next_index);
         rows.events
             .extend(write.events.iter().map(|e| e.row.clone()));
         Ok(Arc::new(write))
@@ -256,6 +267,10 @@ impl Store for MemoryStore {
     }
     async fn confirming(&self) -> Result<Vec<Payment>, StoreError> {
         Ok(Vec::new())
+    }
+    async fn next_index(&self, account: AccountId) -> Result<NextIndex, StoreError> {
+        let rows = self.answer().await?;
+        Ok(rows.indices.get(&account).copied().unwrap_or_default())
     }
     async fn open_on(&self, _: ChainId) -> Result<OpenPayments, StoreError> {
         Ok(OpenPayments::default())

@@ -9,6 +9,7 @@ use crate::chains::Chains;
 use crate::domain::address::Address;
 use crate::domain::ids::{PaymentId, TxId};
 use crate::domain::payment::{AmountMode, Finality, MatchRule, Payment};
+use crate::domain::wallet::Derivation;
 
 /// A payment as every endpoint shows it.
 #[derive(Serialize)]
@@ -37,6 +38,8 @@ pub struct PaymentObject<'a> {
     confirmations_required: u32,
     finality: FinalityWord,
     transfers: Vec<CreditObject>,
+    wallet: Option<&'a str>,
+    derivation_path: Option<String>,
     success_url: Option<&'a str>,
     metadata: Embedded<'a>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
@@ -62,6 +65,7 @@ impl<'a> PaymentObject<'a> {
     pub fn new(payment: &'a Payment, chains: &'a Chains) -> Self {
         let chain = ChainFace::of(chains, payment.chain);
         let received = payment.received();
+        let derivation = payment.derivation.as_ref();
         Self {
             payment_id: Text(payment.id),
             wallet_address: Text(payment.address),
@@ -90,10 +94,20 @@ impl<'a> PaymentObject<'a> {
                 .iter()
                 .map(|credit| CreditObject::new(credit, &chain))
                 .collect(),
+            wallet: derivation.map(|d| d.wallet.as_str()),
+            derivation_path: derivation.map(Derivation::path),
             success_url: payment.success_url.as_deref(),
             metadata: Embedded(payment.metadata.as_deref()),
             access: None,
         }
+    }
+
+    /// Without what is the merchant's alone: the index of an address tells how many payments there have been.
+    #[must_use]
+    pub fn for_payer(mut self) -> Self {
+        self.wallet = None;
+        self.derivation_path = None;
+        self
     }
 
     /// Adds what opens the payment to its payer.

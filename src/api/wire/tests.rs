@@ -29,6 +29,7 @@ fn payment() -> Payment {
         id: PaymentId::parse(ID).expect("an id"),
         chain: ChainId(0),
         address: address(ADDRESS),
+        derivation: None,
         order_id: "ORDER \"1\" \u{1F600}".to_owned(),
         expected: Amount::from_base_units(5_000_000),
         to_pay: Amount::from_base_units(5_000_001),
@@ -125,7 +126,7 @@ fn a_waiting_payment() {
         "chain":"tron","currency":"USDT_TRC20","expected_amount":"5.0","received_amount":"0.0",
         "amount_to_pay":"5.000001","amount_mode":"unique","match":"exact","tolerance":"10",
         "confirmations":0,"confirmations_required":19,"finality":"final","transfers":[],
-        "success_url":null,"metadata":{{}}}}"#
+        "wallet":null,"derivation_path":null,"success_url":null,"metadata":{{}}}}"#
     ));
     assert_eq!(shown(&payment()), expected);
 }

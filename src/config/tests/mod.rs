@@ -3,6 +3,7 @@
 mod files;
 mod safety;
 mod variables;
+mod wallets;
 mod words;
 
 use std::path::Path;

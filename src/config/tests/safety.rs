@@ -38,7 +38,7 @@ fn other_machines_are_let_in_only_on_purpose() {
 }
 
 #[test]
-fn private_keys_are_refused_and_wallets_are_not_built_yet() {
+fn private_keys_are_refused_and_not_quoted() {
     let hex = "ab".repeat(32);
     let words = ["abandon"; 12].join(" ");
     for secret in [
@@ -60,9 +60,12 @@ fn private_keys_are_refused_and_wallets_are_not_built_yet() {
             assert!(!found.contains(secret), "{found}");
         }
     }
-    assert_only_mistake(
-        r#"{"wallets":[{"name":"main","chain":"tron","xpub":"xpub661MyMwAqRbcF"}]}"#,
-        "wallets: watch-only wallets are not supported by this version yet",
+    // Someone may take the key for the name of one.
+    let text = format!(r#"{{"wallets":[{{"{words}":""}}]}}"#);
+    let found = mistakes(&text, &[]).join("\n");
+    assert!(
+        found.contains("wallets[0]: this looks like") && !found.contains("abandon"),
+        "{found}"
     );
 }
 

@@ -319,6 +319,17 @@ async fn a_paused_endpoint_is_passed_over_and_blameless() {
     let until = rig.clock.now().plus_seconds(30);
     *rig.first.refuses_until.lock().expect("a time") = Some(until);
     assert_eq!(rig.round().await, "second");
+    assert_eq!(
+        rig.endpoints.all_refuse_for(),
+        None,
+        "the second can be asked"
+    );
+    *rig.second.refuses_until.lock().expect("a time") = Some(until.plus_ms(1));
+    assert_eq!(
+        rig.endpoints.all_refuse_for(),
+        Some(Duration::from_secs(30))
+    );
+    *rig.second.refuses_until.lock().expect("a time") = None;
     assert!(!rig.endpoints.snapshot()[0].healthy);
     rig.clock.advance(30_000);
     assert_eq!(rig.round().await, "first");

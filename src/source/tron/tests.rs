@@ -4,10 +4,13 @@
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use super::fake_node::{FakeNode, Reply};
 use super::*;
+use crate::clock::Clock;
 use crate::clock::SystemClock;
+use crate::domain::ids::UnixMs;
+use crate::source::NodeConfig;
 use crate::source::budget::BudgetLimits;
+use crate::source::fake_node::{FakeNode, Reply};
 use crate::source::http::http_client;
 
 const HEADER: &[u8] = include_bytes!("../fixtures/header.json");
@@ -34,19 +37,20 @@ fn usdt() -> Address {
     Address::from_tron("TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t").expect("an address")
 }
 
-fn config(node: &FakeNode) -> TronConfig {
-    let mut config = TronConfig::new(node.url(), usdt());
+fn config(node: &FakeNode) -> NodeConfig {
+    let mut config = NodeConfig::new(node.url(), usdt());
     config.http.total_timeout = AMPLE;
     config
 }
 
-fn build(config: TronConfig) -> TronHttp {
-    TronHttp::new(
-        config,
-        http_client().expect("a client"),
-        Arc::new(SystemClock),
-    )
-    .expect("sound")
+fn build(config: NodeConfig) -> TronHttp {
+    build_at(config, Arc::new(SystemClock))
+}
+
+fn build_at(config: NodeConfig, clock: Arc<dyn Clock>) -> TronHttp {
+    let http = http_client().expect("a client");
+    let connection = Connection::new(&config, http, clock).expect("sound");
+    TronHttp::new(Arc::new(connection), config.contract)
 }
 
 fn client(node: &FakeNode) -> TronHttp {
@@ -369,7 +373,7 @@ async fn answers_over_the_limit_are_not_read() {
 
 #[tokio::test]
 async fn nobody_listening_is_a_transport_error_with_its_cause() {
-    let mut config = TronConfig::new("http://127.0.0.1:1/secret-token", usdt());
+    let mut config = NodeConfig::new("http://127.0.0.1:1/secret-token", usdt());
     config.api_key = Some("hidden-key".to_owned());
     let error = build(config).head().await.expect_err("an error");
     let text = format!("{error} {error:?}");
@@ -405,8 +409,7 @@ async fn twice_throttled(reply: Reply) -> (SourceError, SourceError) {
     let node = FakeNode::start();
     node.answer(GET_BLOCK, reply);
     let clock = Arc::new(At(UnixMs(1_777_437_762_000)));
-    let source = TronHttp::new(config(&node), http_client().expect("a client"), clock);
-    let source = source.expect("sound");
+    let source = build_at(config(&node), clock);
     let errors = (
         source.head().await.expect_err("throttled"),
         source.head().await.expect_err("held back"),

@@ -15,6 +15,7 @@ use super::{Counters, StoreError, StoreIdentity};
 use crate::domain::chain::BlockHeader;
 use crate::domain::ids::{BlockHash, Height, Sequence, UnixMs};
 use crate::domain::payment::Status;
+use crate::domain::wallet::NextIndex;
 pub use payment::status_place;
 
 /// A domain type and the row that keeps it.
@@ -27,9 +28,9 @@ pub trait Stored: Sized {
     fn to_row(&self) -> Self::Row;
     fn from_row(row: Self::Row) -> Option<Self>;
 
-    /// Reads a row of an older version, its version byte taken off.
-    fn from_older(version: u8, _bytes: &[u8]) -> Result<Self, StoreError> {
-        Err(corrupt(Self::NAME, &format!("row version {version}")))
+    /// Reads a row of an older version into the present one; `None` for versions that never were.
+    fn older_row(_version: u8, _bytes: &[u8]) -> Option<Result<Self::Row, postcard::Error>> {
+        None
     }
 
     fn encode(&self) -> Result<Vec<u8>, StoreError> {
@@ -38,21 +39,18 @@ pub trait Stored: Sized {
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
-        match bytes.split_first() {
-            Some((version, rest)) if *version == Self::VERSION => {
-                let row = read(Self::NAME, rest)?;
-                Self::from_row(row).ok_or_else(|| corrupt(Self::NAME, OUT_OF_RANGE))
-            }
-            Some((version, rest)) => Self::from_older(*version, rest),
-            None => Err(corrupt(Self::NAME, "no bytes")),
-        }
+        let (&version, rest) = bytes
+            .split_first()
+            .ok_or_else(|| corrupt(Self::NAME, "no bytes"))?;
+        let row = if version == Self::VERSION {
+            postcard::from_bytes(rest)
+        } else {
+            Self::older_row(version, rest)
+                .ok_or_else(|| corrupt(Self::NAME, &format!("row version {version}")))?
+        };
+        let row = row.map_err(|e| corrupt(Self::NAME, &e.to_string()))?;
+        Self::from_row(row).ok_or_else(|| corrupt(Self::NAME, "a value out of range"))
     }
-}
-
-const OUT_OF_RANGE: &str = "a value out of range";
-
-fn read<R: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<R, StoreError> {
-    postcard::from_bytes(bytes).map_err(|e| corrupt(name, &e.to_string()))
 }
 
 fn corrupt(name: &str, why: &str) -> StoreError {
@@ -109,6 +107,19 @@ impl Stored for CursorHeights {
             tip: Height(row.0),
             final_height: Height(row.1),
         })
+    }
+}
+
+impl Stored for NextIndex {
+    type Row = u32;
+    const NAME: &'static str = "an account's next index";
+
+    fn to_row(&self) -> u32 {
+        self.0
+    }
+
+    fn from_row(row: u32) -> Option<Self> {
+        Some(Self(row))
     }
 }
 

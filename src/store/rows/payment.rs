@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{OUT_OF_RANGE, Stored, corrupt, read};
+use super::Stored;
+use crate::domain::account_key::{AccountId, AddressIndex};
 use crate::domain::address::Address;
 use crate::domain::amount::Amount;
 use crate::domain::ids::{ChainId, Height, PaymentId, TxId, UnixMs};
@@ -10,7 +11,7 @@ use crate::domain::payment::{
     AmountMode, Basis, Callback, CallbackScope, Credit, CreditState, Finality, MatchRule, Payment,
     Status,
 };
-use crate::store::StoreError;
+use crate::domain::wallet::{Derivation, WalletName};
 
 #[derive(Serialize, Deserialize)]
 pub struct CreditRow {
@@ -52,24 +53,43 @@ pub struct PaymentRow {
     watched: bool,
 }
 
-/// The first version, and behind it what came later.
+/// Since version 2: where the address comes from.
 #[derive(Serialize, Deserialize)]
-pub struct PaymentRowV2 {
-    v1: PaymentRow,
+pub struct DerivationRow {
+    wallet: String,
+    key: [u8; 16],
+    account: u32,
+    index: u32,
+}
+
+/// Version 2 of a payment's row: version 1, and more behind it.
+#[derive(Serialize, Deserialize)]
+pub struct PaymentRow2 {
+    first: PaymentRow,
+    derivation: Option<DerivationRow>,
+}
+
+/// Version 3: version 2, and what operators did.
+#[derive(Serialize, Deserialize)]
+pub struct PaymentRow3 {
+    second: PaymentRow2,
     cancelled_at: Option<u64>,
     /// Places among the credits of those that were assigned by hand.
     by_hand: Vec<u16>,
 }
 
 impl Stored for Payment {
-    type Row = PaymentRowV2;
+    type Row = PaymentRow3;
     const NAME: &'static str = "a payment";
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 
-    fn to_row(&self) -> PaymentRowV2 {
+    fn to_row(&self) -> PaymentRow3 {
         let by_hand = (0..).zip(&self.credits);
-        PaymentRowV2 {
-            v1: PaymentRow::of(self),
+        PaymentRow3 {
+            second: PaymentRow2 {
+                first: PaymentRow::of(self),
+                derivation: self.derivation.as_ref().map(derivation_to_row),
+            },
             cancelled_at: self.cancelled_at.map(|t| t.0),
             by_hand: by_hand
                 .filter(|(_, credit)| credit.basis == Basis::ByHand)
@@ -78,8 +98,11 @@ impl Stored for Payment {
         }
     }
 
-    fn from_row(row: PaymentRowV2) -> Option<Self> {
-        let mut payment = row.v1.read()?;
+    fn from_row(row: PaymentRow3) -> Option<Self> {
+        let mut payment = row.second.first.payment()?;
+        if let Some(derivation) = row.second.derivation {
+            payment.derivation = Some(derivation_from_row(derivation)?);
+        }
         payment.cancelled_at = row.cancelled_at.map(UnixMs);
         for place in row.by_hand {
             payment.credits.get_mut(usize::from(place))?.basis = Basis::ByHand;
@@ -87,19 +110,46 @@ impl Stored for Payment {
         Some(payment)
     }
 
-    fn from_older(version: u8, bytes: &[u8]) -> Result<Self, StoreError> {
-        if version != 1 {
-            return Err(corrupt(Self::NAME, &format!("row version {version}")));
-        }
-        let row: PaymentRow = read(Self::NAME, bytes)?;
-        let mut payment = row
-            .read()
-            .ok_or_else(|| corrupt(Self::NAME, OUT_OF_RANGE))?;
-        if payment.status == Status::Cancelled {
-            payment.cancelled_at = payment.closed_at;
-        }
-        Ok(payment)
+    fn older_row(version: u8, bytes: &[u8]) -> Option<Result<PaymentRow3, postcard::Error>> {
+        let second = match version {
+            1 => postcard::from_bytes(bytes).map(|first| PaymentRow2 {
+                first,
+                derivation: None,
+            }),
+            2 => postcard::from_bytes(bytes),
+            _ => return None,
+        };
+        Some(second.map(PaymentRow3::from))
     }
+}
+
+impl From<PaymentRow2> for PaymentRow3 {
+    fn from(second: PaymentRow2) -> Self {
+        let cancelled = second.first.status == status_place(Status::Cancelled);
+        Self {
+            cancelled_at: second.first.closed_at.filter(|_| cancelled),
+            second,
+            by_hand: Vec::new(),
+        }
+    }
+}
+
+fn derivation_to_row(derivation: &Derivation) -> DerivationRow {
+    DerivationRow {
+        wallet: derivation.wallet.as_str().to_owned(),
+        key: derivation.key.0,
+        account: derivation.account,
+        index: derivation.index.get(),
+    }
+}
+
+fn derivation_from_row(row: DerivationRow) -> Option<Derivation> {
+    Some(Derivation {
+        wallet: WalletName::parse(&row.wallet).ok()?,
+        key: AccountId(row.key),
+        account: row.account,
+        index: AddressIndex::new(row.index)?,
+    })
 }
 
 impl PaymentRow {
@@ -137,7 +187,7 @@ impl PaymentRow {
         }
     }
 
-    fn read(self) -> Option<Payment> {
+    fn payment(self) -> Option<Payment> {
         let scope = if self.callback_everything {
             CallbackScope::Everything
         } else {
@@ -147,6 +197,7 @@ impl PaymentRow {
             id: PaymentId(uuid::Uuid::from_bytes(self.id)),
             chain: ChainId(self.chain),
             address: Address::from_bytes(self.address),
+            derivation: None,
             order_id: self.order_id,
             expected: Amount::from_base_units(self.expected),
             to_pay: Amount::from_base_units(self.to_pay),
@@ -235,4 +286,64 @@ fn credit_from_row(row: CreditRow) -> Option<Credit> {
         },
         basis: Basis::Matched,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::test_support::{Adjust, payment, wallet};
+    use crate::store::StoreError;
+
+    /// A completed payment, byte by byte as version 0.1.0 wrote it before there were wallets.
+    const ROW_OF_VERSION_1: &str = "0101a20d1bc3b67b509de83986b271bd1f00a2fe67ceadf6e147c440fe556a0a15bd210ec412054f4c445f31a0ef8005a0ef800500006400b687efe8a0343cb6bf8892a13480a3050201b9a4efe8a03401b9a4efe8a034011301a15d2b9646bf1e07635fb10269bd7c916946292fe3a3f22be9d0b3717308b16a04dbfb6c85aa881c6f657894f0b219cddffb4f8fcca0ef8005469088efe8a0340100000001077b226e223a317d01";
+
+    #[test]
+    fn a_row_from_before_wallets_is_read_in_full_and_written_anew() {
+        let old = hex::decode(ROW_OF_VERSION_1).expect("hex");
+        let read = Payment::decode(&old).expect("readable");
+        assert_eq!(read.id.to_string(), "01a20d1b-c3b6-7b50-9de8-3986b271bd1f");
+        assert_eq!(read.address.to_tron(), "TQq3EYEiaYr95r6ePRQwycukCEAE4qWkE7");
+        assert_eq!(
+            (read.order_id.as_str(), read.status),
+            ("OLD_1", Status::Completed)
+        );
+        assert_eq!(read.credits.len(), 1);
+        assert_eq!(read.credits[0].height, Height(70));
+        assert_eq!(read.metadata.as_deref(), Some(r#"{"n":1}"#));
+        assert_eq!((read.derivation.as_ref(), read.watched), (None, true));
+        let anew = read.encode().expect("written");
+        assert_eq!((old[0], anew[0]), (1, 3));
+        assert_eq!(Payment::decode(&anew).expect("readable"), read);
+    }
+
+    #[test]
+    fn damaged_rows_are_refused() {
+        let wallet = wallet("main");
+        let made = payment(1).with(|p| {
+            p.derivation = Some(Derivation {
+                wallet: wallet.name.clone(),
+                key: wallet.key.id(),
+                account: 0,
+                index: AddressIndex::new(AddressIndex::MAX).expect("an index"),
+            });
+        });
+        let good = made.encode().expect("written");
+        assert_eq!(Payment::decode(&good).expect("readable"), made);
+        let corrupt = |bytes: &[u8]| matches!(Payment::decode(bytes), Err(StoreError::Corrupt(_)));
+        let with_first = |version: u8| [&[version], &good[1..]].concat();
+        assert!(corrupt(&with_first(0)) && corrupt(&with_first(4)) && corrupt(&[]));
+        assert!(corrupt(&good[..good.len() - 1]));
+        // The wallet's name, spelt as no wallet's is.
+        let at = good
+            .windows(4)
+            .position(|part| part == b"main")
+            .expect("the name");
+        assert!(corrupt(&[&good[..at], b"MAIN", &good[at + 4..]].concat()));
+        // An index beyond the last.
+        let mut beyond = good.clone();
+        // Behind it: no cancellation, nothing assigned by hand.
+        let last = beyond.len() - 3;
+        beyond[last] |= 8;
+        assert!(corrupt(&beyond));
+    }
 }

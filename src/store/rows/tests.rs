@@ -55,8 +55,12 @@ fn bytes(hex_digits: &str) -> Vec<u8> {
 }
 
 #[test]
-fn rows_of_the_first_version_still_read() {
+fn rows_of_older_versions_still_read() {
     let old = Payment::decode(&bytes(PAYMENT_V1)).expect("a payment");
+    assert_eq!(old, cancelled());
+    // The second version had a wallet's derivation behind the first; this payment has none.
+    let second = [&[2], &bytes(PAYMENT_V1)[1..], &[0]].concat();
+    let old = Payment::decode(&second).expect("a payment");
     assert_eq!(old, cancelled());
     let old = TransferRecord::decode(&bytes(TRANSFER_V1)).expect("a transfer");
     assert_eq!(old, unmatched());
@@ -80,7 +84,7 @@ fn what_is_written_now_comes_back_whole() {
 
 #[test]
 fn rows_of_no_known_version_are_refused() {
-    for version in [0, 3, 255] {
+    for version in [0, 4, 255] {
         let mut row = cancelled().encode().expect("a row");
         row[0] = version;
         let error = Payment::decode(&row).expect_err("refused").to_string();

@@ -2,12 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{OUT_OF_RANGE, Stored, corrupt, read};
+use super::Stored;
 use crate::domain::address::Address;
 use crate::domain::amount::Amount;
 use crate::domain::ids::{ChainId, Height, PaymentId, TransferKey, TxId, UnixMs};
 use crate::domain::payment::{Assignment, TransferRecord, TransferState, UnmatchedReason};
-use crate::store::StoreError;
 
 /// A reason's place in rows. These numbers are on disk and never change.
 const fn reason_place(reason: UnmatchedReason) -> u8 {
@@ -99,12 +98,13 @@ impl Stored for TransferRecord {
         Some(record)
     }
 
-    fn from_older(version: u8, bytes: &[u8]) -> Result<Self, StoreError> {
-        if version != 1 {
-            return Err(corrupt(Self::NAME, &format!("row version {version}")));
-        }
-        let row: TransferRow = read(Self::NAME, bytes)?;
-        row.read().ok_or_else(|| corrupt(Self::NAME, OUT_OF_RANGE))
+    fn older_row(version: u8, bytes: &[u8]) -> Option<Result<TransferRowV2, postcard::Error>> {
+        (version == 1).then(|| {
+            Ok(TransferRowV2 {
+                v1: postcard::from_bytes(bytes)?,
+                assigned: None,
+            })
+        })
     }
 }
 

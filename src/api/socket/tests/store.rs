@@ -52,6 +52,7 @@ impl MemoryStore {
             id,
             chain: ChainId(0),
             address: Address::from_bytes([9; 20]),
+            derivation: None,
             order_id: "order".to_owned(),
             expected: Amount::ZERO,
             to_pay: Amount::ZERO,
@@ -214,6 +215,13 @@ impl Store for MemoryStore {
     }
 
     async fn confirming(&self) -> Result<Vec<Payment>, StoreError> {
+        unused()
+    }
+
+    async fn next_index(
+        &self,
+        _: crate::domain::account_key::AccountId,
+    ) -> Result<crate::domain::wallet::NextIndex, StoreError> {
         unused()
     }
 

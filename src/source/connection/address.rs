@@ -1,4 +1,4 @@
-//! Where a TRON node is and what opens it: URL, API key, and their concealment.
+//! Where a node is and what opens it: URL, API key, and their concealment.
 //!
 //! Owns everything secret about an endpoint. Refuses to let it be printed.
 
@@ -11,40 +11,46 @@ use url::Url;
 use crate::domain::address::Address;
 use crate::source::budget::BudgetLimits;
 use crate::source::http::HttpLimits;
+use crate::source::node::Api;
 
 /// Shorter parts of a URL are words like `v1` or `mainnet`, not secrets.
 const SHORTEST_SECRET_CHARS: usize = 8;
 
 /// How to speak to one node.
 #[derive(Clone)]
-pub struct TronConfig {
+pub struct NodeConfig {
     /// `https://api.trongrid.io`; a path prefix, a trailing slash and a query are kept.
     pub url: String,
     /// Sent as `TRON-PRO-API-KEY`. An empty one is none.
     pub api_key: Option<String>,
+    pub api: Api,
     /// The token contract whose transfers are read.
     pub contract: Address,
+    /// The time from one block to the next.
+    pub slot_ms: u64,
     pub budget: BudgetLimits,
     pub http: HttpLimits,
 }
 
-impl TronConfig {
-    /// A node without key or limits.
+impl NodeConfig {
+    /// A TRON node without key or limits.
     pub fn new(url: impl Into<String>, contract: Address) -> Self {
         Self {
             url: url.into(),
             api_key: None,
+            api: Api::Auto,
             contract,
+            slot_ms: 3_000,
             budget: BudgetLimits::default(),
             http: HttpLimits::default(),
         }
     }
 }
 
-impl fmt::Debug for TronConfig {
+impl fmt::Debug for NodeConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let host = BaseUrl::parse(&self.url).map_or_else(|_| "(no URL)".to_owned(), |it| it.host());
-        f.debug_struct("TronConfig")
+        f.debug_struct("NodeConfig")
             .field("host", &host)
             .field("contract", &self.contract)
             .field("budget", &self.budget)
@@ -54,7 +60,7 @@ impl fmt::Debug for TronConfig {
 
 /// Why a configured node cannot be spoken to. Never shows the URL or the key.
 #[derive(Debug, Error, PartialEq, Eq, Clone, Copy)]
-pub enum TronConfigError {
+pub enum NodeConfigError {
     #[error("the endpoint's URL cannot be read: {0}")]
     Url(#[from] url::ParseError),
     #[error("the endpoint's URL must begin with http:// or https:// and name a host")]
@@ -66,10 +72,10 @@ pub enum TronConfigError {
 pub(super) struct BaseUrl(Url);
 
 impl BaseUrl {
-    pub(super) fn parse(text: &str) -> Result<Self, TronConfigError> {
+    pub(super) fn parse(text: &str) -> Result<Self, NodeConfigError> {
         let url = Url::parse(text.trim())?;
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-            return Err(TronConfigError::Scheme);
+            return Err(NodeConfigError::Scheme);
         }
         Ok(Self(url))
     }
@@ -81,6 +87,16 @@ impl BaseUrl {
             Some(port) => format!("{host}:{port}"),
             None => host.to_owned(),
         }
+    }
+
+    /// The URL itself; with `path` in place of no path at all.
+    pub(super) fn url_or(&self, path: &str) -> Url {
+        if self.0.path() == "/" {
+            return self.join(path);
+        }
+        let mut url = self.0.clone();
+        url.set_fragment(None);
+        url
     }
 
     /// The URL of an API path, below whatever path the base has.
@@ -97,8 +113,8 @@ pub(super) struct ApiKey(HeaderValue);
 impl ApiKey {
     pub(super) const HEADER: &str = "TRON-PRO-API-KEY";
 
-    pub(super) fn parse(text: &str) -> Result<Self, TronConfigError> {
-        let mut value = HeaderValue::from_str(text.trim()).map_err(|_| TronConfigError::ApiKey)?;
+    pub(super) fn parse(text: &str) -> Result<Self, NodeConfigError> {
+        let mut value = HeaderValue::from_str(text.trim()).map_err(|_| NodeConfigError::ApiKey)?;
         value.set_sensitive(true);
         Ok(Self(value))
     }
@@ -166,6 +182,19 @@ mod tests {
     }
 
     #[test]
+    fn a_path_that_was_configured_is_kept() {
+        let url = |base: &str| BaseUrl::parse(base).expect("a URL").url_or("/jsonrpc");
+        for (base, expected) in [
+            ("http://h.example:8545", "http://h.example:8545/jsonrpc"),
+            ("http://h.example/?k=v#x", "http://h.example/jsonrpc?k=v"),
+            ("http://h.example/rpc/token#x", "http://h.example/rpc/token"),
+            ("http://h.example/jsonrpc", "http://h.example/jsonrpc"),
+        ] {
+            assert_eq!(url(base).as_str(), expected);
+        }
+    }
+
+    #[test]
     fn the_name_is_the_host_alone() {
         let host = |text: &str| BaseUrl::parse(text).map(|base| base.host());
         assert_eq!(
@@ -173,14 +202,14 @@ mod tests {
             Ok("h.example")
         );
         assert_eq!(host("http://[::1]:90/").as_deref(), Ok("[::1]:90"));
-        assert_eq!(host("ftp://h.example"), Err(TronConfigError::Scheme));
-        assert!(matches!(host("h.example"), Err(TronConfigError::Url(_))));
+        assert_eq!(host("ftp://h.example"), Err(NodeConfigError::Scheme));
+        assert!(matches!(host("h.example"), Err(NodeConfigError::Url(_))));
     }
 
     #[test]
     fn secrets_are_struck_out_and_never_printed() {
         let text = "https://u:hunter2hunter2@h.example/v1/0123456789abcdef?token=tokentoken";
-        let mut config = TronConfig::new(text, Address::from_bytes([1; 20]));
+        let mut config = NodeConfig::new(text, Address::from_bytes([1; 20]));
         config.api_key = Some("key".to_owned());
         let base = BaseUrl::parse(text).expect("a URL");
         let secrets = Secrets::of(&base, config.api_key.as_deref());

@@ -1,0 +1,149 @@
+//! Several nodes for one chain: fail-over, fail-back, and nodes that are behind or on another branch.
+
+mod support;
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use support::node::{Node, transaction};
+use support::{OTHER_WALLET, Program, WALLET, config, create, eventually, get, status_of};
+
+const SLOT_MS: u32 = 100;
+
+/// A hub that prefers the first node.
+fn serve(folder: &Path, nodes: [&Node; 2]) -> Program {
+    let mut settings = config(folder, &nodes[0].url(), SLOT_MS);
+    let mut second = settings["chains"][0]["endpoints"][0].clone();
+    second["url"] = json!(nodes[1].url());
+    let endpoints = settings["chains"][0]["endpoints"].as_array_mut();
+    endpoints.expect("a list").push(second);
+    Program::serve(folder, &settings)
+}
+
+async fn endpoint(hub: &Program, place: usize) -> Value {
+    let stats = get(&format!("{}/stats", hub.hub())).await.json();
+    stats["chains"][0]["endpoints"][place].clone()
+}
+
+fn add_to_both(nodes: [&Node; 2], infos: &[Value]) {
+    for node in nodes {
+        node.add_block(0, infos.to_vec());
+        node.finalize(0);
+    }
+}
+
+async fn create_at(hub: &Program, wallet: &str) -> String {
+    let payment = create(hub.hub(), json!({"wallet_address": wallet})).await;
+    payment["payment_id"].as_str().expect("an id").to_owned()
+}
+
+fn paying(txid: u8, wallet: &str) -> Vec<Value> {
+    vec![transaction(txid, &[(wallet, 5_000_000)])]
+}
+
+#[tokio::test]
+async fn a_failing_node_is_replaced_and_comes_back() {
+    let (first, folder) = (Node::start().await, tempfile::tempdir().unwrap());
+    let second = first.copy().await;
+    let both = [&first, &second];
+    let hub = serve(folder.path(), both);
+    let id = create_at(&hub, WALLET).await;
+    eventually("the first node is asked", async || {
+        (first.all_asked() > 2).then_some(())
+    })
+    .await;
+    first.go_down(500, "out of order");
+    add_to_both(both, &paying(1, WALLET));
+    status_of(hub.hub(), &id, "completed").await;
+    let told = endpoint(&hub, 0).await;
+    assert_eq!(told["healthy"], false, "{told}");
+    assert!(
+        told["last_error"]
+            .as_str()
+            .expect("an error")
+            .contains("out of order"),
+        "{told}"
+    );
+
+    first.come_up();
+    let id = create_at(&hub, OTHER_WALLET).await;
+    eventually("the first node is well again", async || {
+        (endpoint(&hub, 0).await["healthy"] == true).then_some(())
+    })
+    .await;
+    second.go_down(500, "the second now");
+    add_to_both(both, &paying(2, OTHER_WALLET));
+    status_of(hub.hub(), &id, "completed").await;
+}
+
+/// Found here: the pause that one node asked for kept the hub from asking the other one too, for five minutes.
+#[tokio::test]
+async fn a_node_that_asks_to_be_left_alone_is_left_alone() {
+    let (first, folder) = (Node::start().await, tempfile::tempdir().unwrap());
+    let second = first.copy().await;
+    let both = [&first, &second];
+    let hub = serve(folder.path(), both);
+    let id = create_at(&hub, WALLET).await;
+    let text = r#"{"Error":"request rate exceeded the allowed_rps(3), and the query server is suspended for 300s"}"#;
+    first.go_down(403, text);
+    eventually("the first node is left alone", async || {
+        endpoint(&hub, 0).await["suspended_until"]
+            .is_number()
+            .then_some(())
+    })
+    .await;
+    let asked = first.all_asked();
+    for n in 1..=5 {
+        add_to_both(both, &paying(n, if n == 5 { WALLET } else { OTHER_WALLET }));
+    }
+    status_of(hub.hub(), &id, "completed").await;
+    assert_eq!(first.all_asked(), asked);
+    assert_eq!(endpoint(&hub, 1).await["healthy"], true);
+}
+
+#[tokio::test]
+async fn a_node_that_stands_still_is_passed_over() {
+    let (first, folder) = (Node::start().await, tempfile::tempdir().unwrap());
+    let second = first.copy().await;
+    let hub = serve(folder.path(), [&first, &second]);
+    let id = create_at(&hub, WALLET).await;
+    second.add_block(0, paying(1, WALLET));
+    second.finalize(0);
+    status_of(hub.hub(), &id, "completed").await;
+}
+
+/// The second node is on another branch than the first, which drops the transfer: the hub follows whom it asks, and at
+/// no time are there two truths.
+#[tokio::test]
+async fn nodes_on_two_branches_are_followed_one_at_a_time() {
+    let (first, folder) = (Node::start().await, tempfile::tempdir().unwrap());
+    let second = first.copy().await;
+    let hub = serve(folder.path(), [&first, &second]);
+    let id = create_at(&hub, WALLET).await;
+    first.add_block(0, paying(1, WALLET));
+    status_of(hub.hub(), &id, "confirming").await;
+    for _ in 0..3 {
+        second.add_block(1, vec![]);
+    }
+    first.go_down(500, "out of order");
+    status_of(hub.hub(), &id, "pending").await;
+    first.drop_blocks(1);
+    for infos in [vec![], vec![], vec![], paying(1, WALLET)] {
+        first.add_block(1, infos);
+    }
+    first.finalize(0);
+    first.come_up();
+    let done = status_of(hub.hub(), &id, "completed").await;
+    assert_eq!(done["received_amount"], "5.0");
+    let events = get(&format!("{}/v1/payments/{id}/events", hub.hub()))
+        .await
+        .json();
+    let kinds: Vec<&str> = events["data"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|event| event["type"].as_str().expect("a type"))
+        .collect();
+    let expected = ["created", "detected", "reverted", "detected", "completed"];
+    assert_eq!(kinds, expected.map(|kind| format!("payment.{kind}")));
+}
