@@ -135,13 +135,18 @@ impl Program {
         self.child.wait().expect("reaped");
     }
 
-    /// Asks it to end, as SIGTERM does, and waits. Returns its exit code.
-    pub fn terminate(mut self) -> Option<i32> {
+    /// Asks it to end, as SIGTERM does.
+    pub fn ask_to_end(&self) {
         let status = Command::new("kill")
             .args(["-TERM", &self.child.id().to_string()])
             .status()
             .expect("kill");
         assert!(status.success());
+    }
+
+    /// Asks it to end and waits. Returns its exit code.
+    pub fn terminate(mut self) -> Option<i32> {
+        self.ask_to_end();
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().expect("a child") {
