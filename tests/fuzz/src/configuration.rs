@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use paybell::config::report::{check_report, summary};
-use paybell::config::{Config, ConfigErrors, Environment, Loaded};
+use paybell::config::{Config, ConfigErrors, Environment, KeysConfigured, Loaded};
 
 /// Secrets of the seeds: where one of them is read, it must not be shown.
 const MARK: &str = "SECRETsecretSECRETsecret";
@@ -47,6 +47,8 @@ fn is_sound(loaded: &Loaded) {
     let config = &loaded.config;
     assert!(!config.chains.is_empty());
     assert!(config.default_expiry <= config.max_expiry);
+    let bind = config.check_bind(KeysConfigured::None);
+    assert!(bind.is_ok(), "strangers reach a hub without keys");
     let mut names: Vec<String> = config
         .chains
         .iter()
