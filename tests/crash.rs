@@ -11,6 +11,7 @@ mod support;
 #[path = "crash/world.rs"]
 mod world;
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -29,8 +30,11 @@ const SHOPS: usize = 3;
 const LONG_LIFE_EVERY: u32 = 10;
 const SHORT_LIFE_MS: u64 = 400;
 const LONG_LIFE_MS: u64 = 1_200;
-/// The longest that a hub drains, or follows a fork, before it is killed.
+/// The longest that a hub follows a fork before it is killed.
 const LAST_MOMENTS_MS: u64 = 150;
+/// The longest that a hub drains before it is killed; most have ended by then.
+const DRAIN_MS: u64 = 30;
+const SIGKILL: i32 = 9;
 /// The longest that a starting hub lives: recovery and loading take less.
 const START_US: u64 = 60_000;
 /// Webhooks that the receiver refuses, spread over the lives.
@@ -54,8 +58,33 @@ impl Moment {
     }
 }
 
-/// Starts a hub, lets shops order from it, and kills it at a random moment.
-async fn life_under_load(world: &World, folder: &Path, rng: &mut Rng) {
+/// Kills that met a hub alive, and lives that ended in good order instead.
+#[derive(Debug, Default)]
+struct Kills {
+    serving: u32,
+    draining: u32,
+    forking: u32,
+    drained: u32,
+}
+
+impl Kills {
+    const fn count(&mut self, killed: Option<Moment>) {
+        match killed {
+            Some(Moment::Serving) => self.serving += 1,
+            Some(Moment::Draining) => self.draining += 1,
+            Some(Moment::Forking) => self.forking += 1,
+            None => self.drained += 1,
+        }
+    }
+
+    const fn sum(&self) -> u32 {
+        self.serving + self.draining + self.forking
+    }
+}
+
+/// Starts a hub, lets shops order from it, and kills it at a random moment. Returns what it was in the middle of; nothing
+/// when it had drained to its end before.
+async fn life_under_load(world: &World, folder: &Path, rng: &mut Rng) -> Option<Moment> {
     let hub = serve(world, folder).await;
     let shops: Vec<_> = (0..SHOPS)
         .map(|_| tokio::spawn(world.clone().shop(hub.hub().to_owned(), rng.fork())))
@@ -65,21 +94,30 @@ async fn life_under_load(world: &World, folder: &Path, rng: &mut Rng) {
         _ => SHORT_LIFE_MS,
     };
     live(rng.u64(..longest_ms)).await;
-    match Moment::pick(rng) {
+    let moment = Moment::pick(rng);
+    match moment {
         Moment::Serving => {}
         Moment::Draining => {
             hub.ask_to_end();
-            live(rng.u64(..LAST_MOMENTS_MS)).await;
+            live(rng.u64(..DRAIN_MS)).await;
         }
         Moment::Forking => {
             world.fork_soon();
             live(rng.u64(..LAST_MOMENTS_MS)).await;
         }
     }
-    hub.kill();
+    let ended = hub.kill();
     for shop in shops {
         shop.await.expect("a shop had a wrong answer");
     }
+    if ended.signal() == Some(SIGKILL) {
+        return Some(moment);
+    }
+    assert!(
+        matches!(moment, Moment::Draining) && ended.success(),
+        "it ended by itself: {ended}"
+    );
+    None
 }
 
 async fn live(ms: u64) {
@@ -151,16 +189,17 @@ async fn killed_at_any_moment_it_forgets_nothing() {
     let (started, mut rng) = (Instant::now(), Rng::with_seed(seed));
     let (world, folder) = (World::start().await, tempfile::tempdir().unwrap());
     let mining = tokio::spawn(world.clone().mine(rng.fork()));
-    for round in 0..KILLS {
-        if round % KILLS_AT_START_EVERY == 0 {
+    let mut kills = Kills::default();
+    while kills.sum() < KILLS {
+        if kills.sum().is_multiple_of(KILLS_AT_START_EVERY) {
             kill_at_start(&world, folder.path(), &mut rng).await;
         }
         if rng.usize(..KILLS as usize) < REFUSALS {
             world.receiver.refuse_a_new_one();
         }
-        life_under_load(&world, folder.path(), &mut rng).await;
+        kills.count(life_under_load(&world, folder.path(), &mut rng).await);
     }
-    println!("{KILLS} kills under load in {:?}", started.elapsed());
+    println!("{kills:?} in {:?}", started.elapsed());
     let hub = serve(&world, folder.path()).await;
     let (lost, kept) = settle_doubts(&world, hub.hub()).await;
     everything_is_done(&world, hub.hub()).await;
@@ -179,6 +218,7 @@ async fn killed_at_any_moment_it_forgets_nothing() {
         events.len(),
         started.elapsed()
     );
-    assert!(reverted > 0, "no kill met a fork that mattered");
+    assert!(kills.draining > 0 && kills.forking > 0, "{kills:?}");
+    assert!(reverted > 0, "no fork took anything back");
     assert_eq!(hub.terminate(), Some(0));
 }

@@ -8,7 +8,7 @@ pub mod ws;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -130,10 +130,10 @@ impl Program {
         self.child.id()
     }
 
-    /// Ends it as `kill -9` does.
-    pub fn kill(mut self) {
+    /// Ends it as `kill -9` does. Returns how it ended: it may have been quicker.
+    pub fn kill(mut self) -> ExitStatus {
         self.child.kill().expect("killed");
-        self.child.wait().expect("reaped");
+        self.child.wait().expect("reaped")
     }
 
     /// Asks it to end, as SIGTERM does.
