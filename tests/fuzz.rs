@@ -15,7 +15,7 @@ use fastrand::Rng;
 use targets::TARGETS;
 
 /// Mutated inputs of one target.
-const CASES: usize = 50_000;
+const CASES: usize = 20_000;
 /// No mutation grows beyond this; bytes.
 const MAX_INPUT_BYTES: usize = 8 * 1024;
 /// Mutations of one input at most.
