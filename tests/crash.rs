@@ -1,172 +1,127 @@
-//! The real binary under load, killed with SIGKILL at random moments and started again, again and again.
+//! The real binary under load, killed with SIGKILL at random moments and started again, 200 times and more: while it
+//! serves, while it drains after SIGTERM, while the chain forks, and while it starts.
 //!
-//! Afterwards every payment that was answered with 201 is there, every paid one was completed once, event numbers have
-//! no gap, and every webhook owed was delivered, in order for each payment. A failure prints the seed that repeats it as
-//! far as time allows: `CRASH_SEED`.
+//! Afterwards every payment that was answered with 201 is there, every paid one stands completed once, by the transfer
+//! of the final chain, event numbers have no gap, and every webhook owed was delivered, in order for each payment. A
+//! failure prints the seed that repeats it as far as time allows: `CRASH_SEED`.
 
+#[path = "crash/checks.rs"]
+mod checks;
 mod support;
+#[path = "crash/world.rs"]
+mod world;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use checks::{all, check_events, check_payments, check_webhooks, everything_is_done};
 use fastrand::Rng;
-use serde_json::{Value, json};
-use support::node::{Node, transaction};
-use support::receiver::Receiver;
-use support::{Program, WALLET, client, config, eventually, get};
+use support::{Program, client, config};
+use world::{SLOT_MS, World};
 
 /// Kills of a hub that is up and under load.
-const KILLS: u32 = 20;
+const KILLS: u32 = 200;
 /// Kills of a hub that may not even be up, each before one of those.
-const KILLS_AT_START_EVERY: u32 = 2;
+const KILLS_AT_START_EVERY: u32 = 5;
 const SHOPS: usize = 3;
-const SLOT_MS: u32 = 100;
-/// The longest that a hub lives; ms.
-const LONGEST_LIFE_MS: u64 = 1_200;
-/// The longest pause between two creations of one shop; ms.
-const LONGEST_PAUSE_MS: u64 = 30;
-/// Transfers that one block takes at most.
-const BLOCK_TRANSFERS: usize = 8;
-/// Blocks behind the head that are not final yet.
-const UNFINAL_BLOCKS: usize = 3;
+/// Most lives are short, so that there can be many; one of so many is long.
+const LONG_LIFE_EVERY: u32 = 10;
+const SHORT_LIFE_MS: u64 = 400;
+const LONG_LIFE_MS: u64 = 1_200;
+/// The longest that a hub follows a fork before it is killed.
+const LAST_MOMENTS_MS: u64 = 150;
+/// The longest that a hub drains before it is killed; most have ended by then.
+const DRAIN_MS: u64 = 30;
+const SIGKILL: i32 = 9;
+/// The longest that a starting hub lives: recovery and loading take less.
+const START_US: u64 = 60_000;
 /// Webhooks that the receiver refuses, spread over the lives.
 const REFUSALS: usize = 8;
 
-/// An order as its shop knows it.
-#[derive(Debug, Clone)]
-struct Order {
-    number: u64,
-    /// What a 201 told; absent while the answer never came.
-    payment: Option<String>,
-    paid: bool,
+/// What the hub is in the middle of when it is killed.
+#[derive(Debug, Clone, Copy)]
+enum Moment {
+    Serving,
+    Draining,
+    Forking,
 }
 
-#[derive(Default)]
-struct Ledger {
-    orders: Vec<Order>,
-    /// Numbers of orders whose transfers wait for a block.
-    paying: Vec<u64>,
-}
-
-/// What outlives every hub: the chain, the receiver, and the shops' books.
-#[derive(Clone)]
-struct World {
-    node: Node,
-    receiver: Receiver,
-    books: Arc<Mutex<Ledger>>,
-}
-
-impl World {
-    async fn start() -> Self {
-        Self {
-            node: Node::start().await,
-            receiver: Receiver::start().await,
-            books: Arc::default(),
-        }
-    }
-
-    fn books(&self) -> MutexGuard<'_, Ledger> {
-        self.books.lock().expect("a lock")
-    }
-
-    fn body(&self, number: u64) -> Value {
-        json!({
-            "wallet_address": WALLET,
-            "order_id": format!("order-{number}"),
-            // An amount that no other order asks for.
-            "expected_amount_usdt": format!("5.{number:06}"),
-            "callback_url": self.receiver.url(),
-            // Some wait for one block, some until it is final.
-            "confirmations": if number.is_multiple_of(3) { json!(1) } else { json!("final") },
-        })
-    }
-
-    /// Asks for a payment. `None` when the hub was killed before its answer came.
-    async fn order(&self, http: &reqwest::Client, hub: &str, number: u64) -> Option<(u16, Value)> {
-        let request = http
-            .post(format!("{hub}/v1/payments"))
-            .header("content-type", "application/json")
-            .body(self.body(number).to_string());
-        let response = request.send().await.ok()?;
-        let status = response.status().as_u16();
-        let answer = serde_json::from_slice(&response.bytes().await.ok()?).ok()?;
-        Some((status, answer))
-    }
-
-    /// One shop: places orders until the hub no longer answers, and has two of three paid.
-    async fn shop(self, hub: String, mut rng: Rng) {
-        let http = client();
-        loop {
-            let number = {
-                let mut books = self.books();
-                let number = books.orders.len() as u64;
-                let (payment, paid) = (None, false);
-                books.orders.push(Order {
-                    number,
-                    payment,
-                    paid,
-                });
-                number
-            };
-            let Some((status, answer)) = self.order(&http, &hub, number).await else {
-                return;
-            };
-            assert_eq!(status, 201, "{answer}");
-            let id = answer["payment_id"].as_str().expect("an id").to_owned();
-            {
-                let mut books = self.books();
-                let order = &mut books.orders[number as usize];
-                order.payment = Some(id);
-                order.paid = rng.u8(..3) > 0;
-                if order.paid {
-                    books.paying.push(number);
-                }
-            }
-            tokio::time::sleep(Duration::from_millis(rng.u64(..LONGEST_PAUSE_MS))).await;
-        }
-    }
-
-    /// The chain goes on whether a hub looks or not.
-    async fn mine(self) {
-        let mut slots = tokio::time::interval(Duration::from_millis(SLOT_MS.into()));
-        let mut blocks = 1;
-        loop {
-            slots.tick().await;
-            let paying: Vec<u64> = {
-                let mut books = self.books();
-                let count = books.paying.len().min(BLOCK_TRANSFERS);
-                books.paying.drain(..count).collect()
-            };
-            self.node
-                .add_block(0, paying.into_iter().map(transfer_for).collect());
-            blocks += 1;
-            if blocks > UNFINAL_BLOCKS {
-                self.node.finalize(UNFINAL_BLOCKS);
-            }
+impl Moment {
+    fn pick(rng: &mut Rng) -> Self {
+        match rng.u8(..4) {
+            0 => Self::Draining,
+            1 => Self::Forking,
+            _ => Self::Serving,
         }
     }
 }
 
-fn transfer_for(number: u64) -> Value {
-    let mut transaction = transaction(1, &[(WALLET, 5_000_000 + number)]);
-    transaction["id"] = json!(format!("{number:064x}"));
-    transaction
+/// Kills that met a hub alive, and lives that ended in good order instead.
+#[derive(Debug, Default)]
+struct Kills {
+    serving: u32,
+    draining: u32,
+    forking: u32,
+    drained: u32,
 }
 
-/// Starts a hub, lets shops order from it, and kills it at a random moment.
-async fn life_under_load(world: &World, folder: &Path, rng: &mut Rng) {
+impl Kills {
+    const fn count(&mut self, killed: Option<Moment>) {
+        match killed {
+            Some(Moment::Serving) => self.serving += 1,
+            Some(Moment::Draining) => self.draining += 1,
+            Some(Moment::Forking) => self.forking += 1,
+            None => self.drained += 1,
+        }
+    }
+
+    const fn sum(&self) -> u32 {
+        self.serving + self.draining + self.forking
+    }
+}
+
+/// Starts a hub, lets shops order from it, and kills it at a random moment. Returns what it was in the middle of; nothing
+/// when it had drained to its end before.
+async fn life_under_load(world: &World, folder: &Path, rng: &mut Rng) -> Option<Moment> {
     let hub = serve(world, folder).await;
     let shops: Vec<_> = (0..SHOPS)
         .map(|_| tokio::spawn(world.clone().shop(hub.hub().to_owned(), rng.fork())))
         .collect();
-    tokio::time::sleep(Duration::from_millis(rng.u64(..LONGEST_LIFE_MS))).await;
-    hub.kill();
+    let longest_ms = match rng.u32(..LONG_LIFE_EVERY) {
+        0 => LONG_LIFE_MS,
+        _ => SHORT_LIFE_MS,
+    };
+    live(rng.u64(..longest_ms)).await;
+    let moment = Moment::pick(rng);
+    match moment {
+        Moment::Serving => {}
+        Moment::Draining => {
+            hub.ask_to_end();
+            live(rng.u64(..DRAIN_MS)).await;
+        }
+        Moment::Forking => {
+            world.fork_soon();
+            live(rng.u64(..LAST_MOMENTS_MS)).await;
+        }
+    }
+    let ended = hub.kill();
     for shop in shops {
         shop.await.expect("a shop had a wrong answer");
     }
+    if ended.signal() == Some(SIGKILL) {
+        return Some(moment);
+    }
+    assert!(
+        matches!(moment, Moment::Draining) && ended.success(),
+        "it ended by itself: {ended}"
+    );
+    None
+}
+
+async fn live(ms: u64) {
+    tokio::time::sleep(Duration::from_millis(ms)).await;
 }
 
 async fn serve(world: &World, folder: &Path) -> Program {
@@ -191,28 +146,9 @@ async fn kill_at_start(world: &World, folder: &Path, rng: &mut Rng) {
         .stdin(Stdio::null())
         .spawn()
         .expect("the binary starts");
-    tokio::time::sleep(Duration::from_micros(rng.u64(..60_000))).await;
+    tokio::time::sleep(Duration::from_micros(rng.u64(..START_US))).await;
     child.kill().expect("killed");
     child.wait().expect("reaped");
-}
-
-/// All items of a list of the API.
-async fn all(hub: &str, path: &str) -> Vec<Value> {
-    let (mut items, mut after) = (Vec::new(), String::new());
-    loop {
-        let page = get(&format!("{hub}{path}limit=100{after}")).await.json();
-        items.extend(page["data"].as_array().expect("a list").iter().cloned());
-        match page["next"].as_str() {
-            Some(next) => after = format!("&after={next}"),
-            None => return items,
-        }
-    }
-}
-
-fn text<'a>(object: &'a Value, field: &str) -> &'a str {
-    object[field]
-        .as_str()
-        .unwrap_or_else(|| panic!("no {field} in {object}"))
 }
 
 /// Asks again for what was never answered: afterwards it exists, whether the first request had arrived or not.
@@ -237,115 +173,52 @@ async fn settle_doubts(world: &World, hub: &str) -> (usize, usize) {
     (lost, kept)
 }
 
-/// Every 201 is there with its order id and its money; nothing else is.
-fn check_payments(orders: &[Order], payments: &[Value]) {
-    let by_order: BTreeMap<&str, &Value> =
-        payments.iter().map(|p| (text(p, "order_id"), p)).collect();
-    assert_eq!(by_order.len(), payments.len(), "an order has two payments");
-    assert_eq!(by_order.len(), orders.len(), "every order has its payment");
-    for order in orders {
-        let found = by_order[format!("order-{}", order.number).as_str()];
-        if let Some(id) = &order.payment {
-            assert_eq!(text(found, "payment_id"), id);
-        }
-        let expected = if order.paid { "completed" } else { "pending" };
-        assert_eq!(text(found, "status"), expected, "{found}");
-        let credits = found["transfers"].as_array().map_or(0, Vec::len);
-        assert_eq!(credits, usize::from(order.paid), "{found}");
-    }
-}
-
-/// Numbers without a gap, and of every payment exactly the events that its life comes to.
-fn check_events(orders: &[Order], events: &[Value]) {
-    let mut kinds: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for (number, event) in (1_u64..).zip(events) {
-        assert_eq!(event["sequence"], number, "numbers have no gap");
-        let order = text(event, "order_id").to_owned();
-        kinds.entry(order).or_default().push(text(event, "type"));
-    }
-    let paid = ["payment.created", "payment.detected", "payment.completed"];
-    for order in orders {
-        let expected = if order.paid { &paid[..] } else { &paid[..1] };
-        let name = format!("order-{}", order.number);
-        assert_eq!(kinds[&name], expected, "{name}");
-    }
-}
-
-/// Every event's webhook arrived, and no payment's webhooks overtook each other. Returns how many came twice.
-fn check_webhooks(events: &[Value], receiver: &Receiver) -> usize {
-    let received: Vec<Value> = receiver.received().iter().map(|r| r.json()).collect();
-    let mut last: BTreeMap<String, u64> = BTreeMap::new();
-    let mut arrived = BTreeSet::new();
-    for webhook in &received {
-        let number = webhook["sequence"].as_u64().expect("a number");
-        let before = last.insert(text(webhook, "payment_id").to_owned(), number);
-        assert!(before.is_none_or(|b| b <= number), "overtaken: {webhook}");
-        arrived.insert(number);
-    }
-    let owed: BTreeSet<u64> = (1..=events.len() as u64).collect();
-    assert_eq!(arrived, owed, "every webhook owed has arrived");
-    received.len() - arrived.len()
-}
-
-async fn everything_is_done(world: &World, hub: &str) {
-    let paid = world.books().orders.iter().filter(|o| o.paid).count() as u64;
-    eventually("every paid payment is completed", async || {
-        let open = world.books().paying.len();
-        let stats = get(&format!("{hub}/stats")).await.json();
-        let completed = stats["payments"]["completed"].as_u64();
-        (open == 0 && completed.unwrap_or_else(|| panic!("{stats}")) >= paid).then_some(())
+/// The seed that `CRASH_SEED` names, or another one each time.
+fn seed() -> u64 {
+    let given = std::env::var("CRASH_SEED").ok();
+    given.and_then(|text| text.parse().ok()).unwrap_or_else(|| {
+        let now = std::time::UNIX_EPOCH.elapsed().expect("after 1970");
+        now.as_micros() as u64
     })
-    .await;
-    eventually("no webhook is owed any more", async || {
-        let due = get(&format!("{hub}/v1/deliveries?state=due&limit=1"))
-            .await
-            .json();
-        due["data"].as_array()?.is_empty().then_some(())
-    })
-    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_any_moment_it_forgets_nothing() {
-    let seed = std::env::var("CRASH_SEED")
-        .ok()
-        .and_then(|s| s.parse().ok());
-    let now = || {
-        std::time::UNIX_EPOCH
-            .elapsed()
-            .expect("after 1970")
-            .as_micros() as u64
-    };
-    let seed: u64 = seed.unwrap_or_else(now);
+    let seed = seed();
     println!("CRASH_SEED={seed}");
     let (started, mut rng) = (Instant::now(), Rng::with_seed(seed));
     let (world, folder) = (World::start().await, tempfile::tempdir().unwrap());
-    let mining = tokio::spawn(world.clone().mine());
-    for round in 0..KILLS {
-        if round % KILLS_AT_START_EVERY == 0 {
+    let mining = tokio::spawn(world.clone().mine(rng.fork()));
+    let mut kills = Kills::default();
+    while kills.sum() < KILLS {
+        if kills.sum().is_multiple_of(KILLS_AT_START_EVERY) {
             kill_at_start(&world, folder.path(), &mut rng).await;
         }
         if rng.usize(..KILLS as usize) < REFUSALS {
-            world.receiver.answer_next([500]);
+            world.receiver.refuse_a_new_one();
         }
-        life_under_load(&world, folder.path(), &mut rng).await;
+        kills.count(life_under_load(&world, folder.path(), &mut rng).await);
     }
-    println!("{KILLS} kills under load in {:?}", started.elapsed());
+    println!("{kills:?} in {:?}", started.elapsed());
     let hub = serve(&world, folder.path()).await;
     let (lost, kept) = settle_doubts(&world, hub.hub()).await;
     everything_is_done(&world, hub.hub()).await;
     mining.abort();
+    check_payments(&world, &all(hub.hub(), "/v1/payments?").await);
     let orders = world.books().orders.clone();
-    check_payments(&orders, &all(hub.hub(), "/v1/payments?").await);
     let events = all(hub.hub(), "/v1/events?").await;
-    check_events(&orders, &events);
+    let reverted = check_events(&orders, &events);
     let twice = check_webhooks(&events, &world.receiver);
     let paid = orders.iter().filter(|o| o.paid).count();
     println!(
-        "{} orders, {paid} paid; never answered: {lost} not there, {kept} there; {} events; {twice} webhooks came twice; {:?}",
+        "{} orders, {paid} paid; never answered: {lost} not there, {kept} there; {} forks took back {reverted} \
+         transfers; {} events; {twice} webhooks came twice; {:?}",
         orders.len(),
+        world.forks(),
         events.len(),
         started.elapsed()
     );
+    assert!(kills.draining > 0 && kills.forking > 0, "{kills:?}");
+    assert!(reverted > 0, "no fork took anything back");
     assert_eq!(hub.terminate(), Some(0));
 }

@@ -75,6 +75,10 @@ async fn a_dead_receiver_hides_no_other() {
     }
     create(hub.hub(), json!({"callback_url": receiver.url()})).await;
     receiver.wait_for("payment.created").await;
-    let stats = get(&format!("{}/stats", hub.hub())).await.json();
-    assert_eq!(stats["deliveries_due"], DEAD_WEBHOOKS, "{stats}");
+    // The receiver has the webhook a moment before its delivery is on record: looking at once failed on a busy machine.
+    eventually("only the dead receiver is owed webhooks", async || {
+        let stats = get(&format!("{}/stats", hub.hub())).await.json();
+        (stats["deliveries_due"] == DEAD_WEBHOOKS).then_some(())
+    })
+    .await;
 }

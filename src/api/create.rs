@@ -69,6 +69,11 @@ pub struct NewPayment {
 }
 
 impl NewPayment {
+    /// As it was checked: a wallet's payment gets its own address only in the commit.
+    pub const fn payment(&self) -> &Payment {
+        &self.payment
+    }
+
     /// Returns the payment as committed: now its address and amount are known.
     pub async fn commit(self, ctx: &ApiContext) -> Result<Payment, Problem> {
         Ok(match self.wallet {

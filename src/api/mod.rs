@@ -5,7 +5,7 @@ mod auth;
 mod body;
 mod checks;
 mod classic;
-mod create;
+pub mod create;
 #[cfg(test)]
 mod create_tests;
 #[cfg(test)]

@@ -2,12 +2,13 @@
 #![allow(dead_code)]
 
 pub mod node;
+pub mod raw;
 pub mod receiver;
 pub mod ws;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -129,19 +130,24 @@ impl Program {
         self.child.id()
     }
 
-    /// Ends it as `kill -9` does.
-    pub fn kill(mut self) {
+    /// Ends it as `kill -9` does. Returns how it ended: it may have been quicker.
+    pub fn kill(mut self) -> ExitStatus {
         self.child.kill().expect("killed");
-        self.child.wait().expect("reaped");
+        self.child.wait().expect("reaped")
     }
 
-    /// Asks it to end, as SIGTERM does, and waits. Returns its exit code.
-    pub fn terminate(mut self) -> Option<i32> {
+    /// Asks it to end, as SIGTERM does.
+    pub fn ask_to_end(&self) {
         let status = Command::new("kill")
             .args(["-TERM", &self.child.id().to_string()])
             .status()
             .expect("kill");
         assert!(status.success());
+    }
+
+    /// Asks it to end and waits. Returns its exit code.
+    pub fn terminate(mut self) -> Option<i32> {
+        self.ask_to_end();
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().expect("a child") {

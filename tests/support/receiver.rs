@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
@@ -39,6 +40,8 @@ pub struct Receiver {
     received: Arc<Mutex<Vec<Received>>>,
     /// Statuses for the next webhooks; 200 when there is none.
     answers: Arc<Mutex<VecDeque<u16>>>,
+    /// Webhooks to refuse, of those that come for the first time: none is refused twice.
+    refusals: Arc<AtomicUsize>,
     address: Option<SocketAddr>,
 }
 
@@ -59,17 +62,29 @@ impl Receiver {
     }
 
     fn take(&self, headers: HeaderMap, body: Vec<u8>) -> impl warp::Reply + use<> {
-        self.received
-            .lock()
-            .expect("a lock")
-            .push(Received { headers, body });
-        let status = self
-            .answers
-            .lock()
-            .expect("a lock")
-            .pop_front()
-            .unwrap_or(200);
+        let webhook = Received { headers, body };
+        let told = self.answers.lock().expect("a lock").pop_front();
+        let status = told.unwrap_or_else(|| if self.refuses(&webhook) { 500 } else { 200 });
+        self.received.lock().expect("a lock").push(webhook);
         warp::reply::with_status("", StatusCode::from_u16(status).expect("a status"))
+    }
+
+    fn refuses(&self, webhook: &Received) -> bool {
+        if self.refusals.load(Ordering::Relaxed) == 0 {
+            return false;
+        }
+        let received = self.received.lock().expect("a lock");
+        let id = webhook.header("webhook-id");
+        !received.iter().any(|r| r.header("webhook-id") == id)
+            && self
+                .refusals
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1))
+                .is_ok()
+    }
+
+    /// Answers one webhook that it has not seen before with 500.
+    pub fn refuse_a_new_one(&self) {
+        self.refusals.fetch_add(1, Ordering::Relaxed);
     }
 
     pub fn url(&self) -> String {

@@ -5,8 +5,8 @@
 //! because the stream is hidden behind the upgrade.
 
 pub mod access;
-mod commands;
-mod handshake;
+pub mod commands;
+pub mod handshake;
 mod heartbeat;
 mod history;
 mod limits;
