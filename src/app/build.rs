@@ -16,14 +16,13 @@ use crate::delivery::signature::Secret;
 use crate::domain::amount::Decimals;
 use crate::domain::ledger::{AmbiguityRule, AmountPolicy};
 use crate::domain::payment::Finality;
-use crate::index::Index;
 use crate::ledger_task::Entropy;
 use crate::source::Source;
 use crate::source::budget::BudgetLimits;
 use crate::source::endpoints::Endpoints;
 use crate::source::http::{HttpLimits, http_client};
 use crate::source::tron::{TronConfig, TronHttp};
-use crate::store::redb::{Location, Options, RedbStore};
+use crate::store::redb::{Location, Options, RedbStore, Threads};
 use crate::store::{Store, StoreIdentity};
 
 /// Confirmations of a TRON block that 19 of 27 representatives have built on, its own included.
@@ -41,6 +40,7 @@ pub async fn open_store(config: &Config, entropy: &dyn Entropy) -> anyhow::Resul
             location: Location::File(&path),
             cache_bytes,
             new_identity,
+            threads: Threads::Own,
         })
     })
     .await??;
@@ -81,16 +81,6 @@ pub async fn chains(config: &Config, store: &dyn Store) -> anyhow::Result<Chains
         })));
     }
     Ok(Chains::new(chains))
-}
-
-/// Fills the index with what the store holds.
-pub async fn load_index(index: &Index, chains: &Chains, store: &dyn Store) -> anyhow::Result<()> {
-    let mut open = Vec::new();
-    for chain in chains.iter() {
-        open.push((chain.spec.id, store.open_on(chain.spec.id).await?.count));
-    }
-    index.load(store.watched().await?, open, store.confirming().await?);
-    Ok(())
 }
 
 /// The nodes of one chain, in the order of the configuration.

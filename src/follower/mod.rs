@@ -112,10 +112,11 @@ impl Follower {
             // What the wait was chosen by: a payment created since must still be able to cut it short.
             let idle = self.parts.chain.read(|s| s.idle);
             tokio::select! {
-                () = tokio::time::sleep(wait) => {}
+                biased;
+                () = shutdown::requested(&mut shutdown) => return,
                 // Only an idle follower has reason to look sooner.
                 Ok(()) = watch_changed.changed(), if idle => {}
-                () = shutdown::requested(&mut shutdown) => return,
+                () = tokio::time::sleep(wait) => {}
             }
         }
     }
