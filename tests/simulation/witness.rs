@@ -248,6 +248,7 @@ impl Witness {
                 self.journal.check(3, may, || {
                     format!("chain {}: jumped to {} while watching", id.0, header.height)
                 });
+                drop(chain);
                 self.starts_early_enough(books, id, &header);
             }
             ChainChange::Final(height) => {

@@ -38,6 +38,8 @@ const MAX_LAG: u64 = 8;
 const MAX_DUE_MS: u64 = 30_000;
 /// Slots in which everything must come to rest once all are well.
 const REST_SLOTS: u32 = 400;
+/// Blocks that are processed before the end.
+const REST_BLOCKS: u64 = 30;
 
 /// How a life of the hub ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -400,15 +402,18 @@ impl World {
         });
         let chains: Vec<_> = chains.collect();
         let due = books.owed.values().filter(|o| o.state.is_due()).count();
-        format!("the hub does not come to rest: {chains:?}, {due} deliveries due")
+        let confirming = books.payments.values().filter(|p| p.status == Status::Confirming);
+        let confirming: Vec<_> = confirming.map(|p| (p.id, p.awaits())).collect();
+        let told = (self.subscriber.sequence(), books.last_sequence);
+        format!("the hub does not come to rest: {chains:?}, {due} deliveries due, {confirming:?} confirming, events told {told:?}")
     }
 
     async fn chains_rest(&mut self, hub: &mut Hub) -> bool {
-        for slot in 0..REST_SLOTS {
-            let at_rest = [ChainId(0), ChainId(1)]
-                .iter()
-                .all(|id| self.is_at_rest(*id));
-            if slot > 30 && at_rest {
+        // By then every transaction that waits is in a block.
+        let until = |id| (id, self.around.witness.chain(id).head().height.0 + REST_BLOCKS);
+        let until = [ChainId(0), ChainId(1)].map(until);
+        for _ in 0..REST_SLOTS {
+            if until.iter().all(|(id, from)| self.is_at_rest(*id, *from)) {
                 return true;
             }
             self.journal.next_step();
@@ -420,15 +425,15 @@ impl World {
         false
     }
 
-    /// Everything that matters on the chain is processed and final, but for the newest blocks.
-    fn is_at_rest(&self, id: ChainId) -> bool {
+    /// Everything up to a height is processed, and what completes payments is final.
+    fn is_at_rest(&self, id: ChainId, from: u64) -> bool {
         let chain = self.around.witness.chain(id);
         let books = self.around.witness.books();
         let book = books.chain(id);
         let idle = !books.watches(id);
         let followed = book
             .tip
-            .is_some_and(|tip| chain.is_on_main(&tip) && tip.height.0 + 2 >= chain.head().height.0);
+            .is_some_and(|tip| chain.is_on_main(&tip) && tip.height.0 >= from);
         let confirming = books
             .payments
             .values()
