@@ -354,10 +354,9 @@ impl World {
     fn adopt(&mut self) {
         let id = self.any_chain();
         let mut chain = self.around.witness.chain(id);
-        if chain.branches.is_empty() {
+        let Some(branch) = self.rng.choice(chain.rivals()) else {
             return;
-        }
-        let branch = self.rng.usize(..chain.branches.len());
+        };
         chain.adopt(branch, &mut self.rng);
         let head = chain.head().height;
         tell!(

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use paybell::domain::chain::BlockHeader;
 use paybell::domain::changes::ChainChange;
 use paybell::domain::delivery::DeliveryState;
-use paybell::domain::ids::{ChainId, Height, PaymentId, TransferKey, UnixMs};
+use paybell::domain::ids::{BlockHash, ChainId, Height, PaymentId, TransferKey, UnixMs};
 use paybell::domain::payment::{Credit, CreditState, Payment, TransferRecord, TransferState};
 use paybell::store::{DeliveryUpdate, EventRow, Write};
 
@@ -55,6 +55,10 @@ pub struct Books {
     pub pruned_before: UnixMs,
     /// Events that a receiver took.
     pub heard: BTreeSet<u64>,
+    /// Commits before each block's transfers were last read.
+    pub reads: BTreeMap<BlockHash, u64>,
+    /// The commit that created each payment.
+    pub births: BTreeMap<PaymentId, u64>,
     /// Payments whose creation was answered.
     pub answered: BTreeSet<PaymentId>,
 }
@@ -77,6 +81,19 @@ pub fn live(payment: &Payment) -> impl Iterator<Item = &Credit> {
 impl Books {
     pub fn chain(&self, id: ChainId) -> ChainBook {
         self.chains.get(&id).cloned().unwrap_or_default()
+    }
+
+    pub fn read(&mut self, block: BlockHash) {
+        self.reads.insert(block, self.commits);
+    }
+
+    /// Whether a payment was there before the block's transfers were read. Of one made while the block waited for its
+    /// commit nobody can know what the block holds for it: its payer cannot have known it either.
+    pub fn knew(&self, payment: PaymentId, block: BlockHash) -> bool {
+        let read = self.reads.get(&block).copied().unwrap_or(0);
+        self.births
+            .get(&payment)
+            .is_some_and(|birth| *birth <= read)
     }
 
     pub fn watches(&self, chain: ChainId) -> bool {
@@ -132,6 +149,7 @@ impl Books {
                     self.owners.insert(key_of(after.chain, credit), after.id);
                 }
                 if before.is_none() {
+                    self.births.insert(after.id, self.commits);
                     self.commands
                         .push((self.commits, Command::Created(after.id)));
                 }

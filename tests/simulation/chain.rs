@@ -151,7 +151,7 @@ impl SimChain {
         let header = self.next_header(&self.main, now);
         self.main = self.grown(&self.main.clone(), header, taken);
         for at in 0..self.branches.len() {
-            if rng.u8(..3) > 0 {
+            if rng.u8(..12) > 0 {
                 let path = self.branches[at].clone();
                 let header = self.next_header(&path, now);
                 self.branches[at] = self.grown(&path, header, Vec::new());
@@ -222,7 +222,22 @@ impl SimChain {
             .max(now.minus_ms(SLOT_MS));
         let header = self.next_header(&path, time);
         let path = self.grown(&path, header, Vec::new());
+        let mut path = path;
+        while path.len() + 1 < self.main.len() {
+            let time = self.blocks[path.last().unwrap()].header.time;
+            let header = self.next_header(&path, time.plus_ms(SLOT_MS));
+            path = self.grown(&path, header, Vec::new());
+        }
         self.remember(path);
+    }
+
+    /// Branches that are about as long as the main one: the longest wins, so no other can.
+    pub fn rivals(&self) -> Vec<usize> {
+        let long_enough = self.main.len().saturating_sub(2);
+        let all = self.branches.iter().enumerate();
+        all.filter(|(_, path)| path.len() >= long_enough)
+            .map(|(at, _)| at)
+            .collect()
     }
 
     /// A branch beside the main one becomes the main one. What only the old one held may come again.

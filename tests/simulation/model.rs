@@ -24,6 +24,8 @@ struct Processed {
     header: BlockHeader,
     transfers: Vec<Transfer>,
     commit: u64,
+    /// Payments that were made between its reading and its commit.
+    strangers: BTreeSet<PaymentId>,
 }
 
 struct Model<'a> {
@@ -86,6 +88,10 @@ impl Model<'_> {
                 header,
                 transfers: block.transfers(),
                 commit,
+                strangers: of_chain(books, id)
+                    .filter(|p| !books.knew(p.id, header.hash))
+                    .map(|p| p.id)
+                    .collect(),
             })
         });
         for block in taken_in {
@@ -93,7 +99,7 @@ impl Model<'_> {
                 self.command(*command);
             }
             for transfer in &block.transfers {
-                self.take(id, &block.header, transfer);
+                self.take(id, &block, transfer, books);
             }
         }
         commands.for_each(|(_, command)| self.command(*command));
@@ -126,7 +132,8 @@ impl Model<'_> {
             && !self.is_paid(p)
     }
 
-    fn take(&mut self, id: ChainId, block: &BlockHeader, transfer: &Transfer) {
+    fn take(&mut self, id: ChainId, processed: &Processed, transfer: &Transfer, books: &Books) {
+        let block = &processed.header;
         let amount = transfer.amount.base_units();
         let here: Vec<&Payment> = self
             .order
@@ -134,7 +141,14 @@ impl Model<'_> {
             .map(|id| self.payments[id])
             .filter(|p| p.address == transfer.to)
             .collect();
-        if here.is_empty() {
+        let key = TransferKey {
+            chain: id,
+            txid: transfer.txid,
+            log_index: transfer.log_index,
+        };
+        let noticed = books.transfers.contains_key(&key);
+        let all_strangers = here.iter().all(|p| processed.strangers.contains(&p.id));
+        if here.is_empty() || (all_strangers && !noticed) {
             return;
         }
         let off = |p: &Payment| p.to_pay.base_units().abs_diff(amount);
@@ -150,11 +164,6 @@ impl Model<'_> {
             .min_by_key(|p| off(p));
         let gathering = takers.iter().find(|p| p.rule == MatchRule::Accumulate);
         let owner = exact.or(gathering).map(|p| p.id);
-        let key = TransferKey {
-            chain: id,
-            txid: transfer.txid,
-            log_index: transfer.log_index,
-        };
         if here.iter().all(|p| block.time > p.unwatch_at()) {
             self.optional.insert(key);
         }

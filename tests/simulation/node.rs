@@ -13,7 +13,7 @@ use paybell::source::{Asked, Contents, FetchedHeader, Source, SourceError};
 
 use crate::chain::{Path, SimChain};
 use crate::clock::{SimClock, stream};
-use crate::journal::Journal;
+use crate::witness::Witness;
 
 #[derive(Debug, Clone)]
 pub enum Mood {
@@ -68,7 +68,7 @@ pub struct SimNode {
     name: String,
     chain: Arc<Mutex<SimChain>>,
     clock: Arc<SimClock>,
-    journal: Journal,
+    witness: Arc<Witness>,
     state: Mutex<State>,
 }
 
@@ -77,7 +77,7 @@ impl SimNode {
         name: String,
         chain: Arc<Mutex<SimChain>>,
         clock: Arc<SimClock>,
-        journal: Journal,
+        witness: Arc<Witness>,
         seed: u64,
     ) -> Self {
         let state = State {
@@ -89,7 +89,7 @@ impl SimNode {
             name,
             chain,
             clock,
-            journal,
+            witness,
             state: Mutex::new(state),
         }
     }
@@ -215,7 +215,7 @@ impl Source for SimNode {
         self.answer("/header").await?;
         let forgets = matches!(self.state().mood, Mood::Forgetful) && self.chance(3);
         if forgets {
-            self.journal.saw("a block denied that exists");
+            self.witness.journal.saw("a block denied that exists");
             return Ok(None);
         }
         let chain = self.chain.lock().unwrap();
@@ -229,7 +229,7 @@ impl Source for SimNode {
         let what = "simulated".to_owned();
         let asked = self.asked("/logs", Some(height));
         if matches!(self.state().mood, Mood::LogsLag) && self.chance(3) {
-            self.journal.saw("logs not ready");
+            self.witness.journal.saw("logs not ready");
             return Err(SourceError::NotReady { asked, what });
         }
         let chain = self.chain.lock().unwrap();
@@ -238,12 +238,15 @@ impl Source for SimNode {
             .at(&view, height)
             .filter(|block| block.header.hash == header.header.hash);
         match found {
-            Some(block) => Ok(Block {
-                header: block.header,
-                transfers: block.transfers(),
-            }),
+            Some(block) => {
+                self.witness.books().read(header.header.hash);
+                Ok(Block {
+                    header: block.header,
+                    transfers: block.transfers(),
+                })
+            }
             None => {
-                self.journal.saw("logs of another block");
+                self.witness.journal.saw("logs of another block");
                 Err(SourceError::Mismatch { asked, what })
             }
         }

@@ -401,7 +401,7 @@ impl Witness {
         let watched: BTreeSet<_> = books
             .payments
             .values()
-            .filter(|p| p.chain == id && p.watched)
+            .filter(|p| p.chain == id && p.watched && books.knew(p.id, header.hash))
             .map(|p| p.address)
             .collect();
         for transfer in transfers.iter().filter(|t| watched.contains(&t.to)) {
@@ -444,8 +444,8 @@ impl Witness {
     fn deadlines(&self, books: &Books, write: &Write, id: ChainId, header: &BlockHeader) {
         for change in &write.changes.payments {
             let Some(after) = &change.after else { continue };
-            let became = change.before.as_ref().map(|p| p.status) != Some(after.status);
-            let ended = matches!(after.status, Status::Expired | Status::Underpaid);
+            let became = !change.before.as_ref().is_some_and(has_ended);
+            let ended = has_ended(after);
             self.journal.check(
                 4,
                 !became || !ended || after.expires_at < header.time,
@@ -480,10 +480,10 @@ impl Witness {
             let (Some(before), Some(after)) = (&change.before, &change.after) else {
                 continue;
             };
-            let ended = matches!(after.status, Status::Expired | Status::Underpaid);
+            let ended = has_ended(after);
             let tip = books.chain(after.chain).tip.map(|t| t.time);
             let due = tip.is_some_and(|time| after.expires_at < time);
-            let became = ended && before.status != after.status;
+            let became = ended && !has_ended(before);
             self.journal.check(4, !became || due, || {
                 format!(
                     "payment {} ended without a block beyond its deadline",
@@ -492,6 +492,11 @@ impl Witness {
             });
         }
     }
+}
+
+/// Ended by its deadline, with some money or none; of these two a fork can turn one into the other at any time.
+fn has_ended(payment: &Payment) -> bool {
+    matches!(payment.status, Status::Expired | Status::Underpaid)
 }
 
 fn key(chain: ChainId, transfer: &Transfer) -> TransferKey {

@@ -104,7 +104,7 @@ impl World {
             let node = |n| {
                 let (chain, clock) = (Arc::clone(chain), Arc::clone(&clock));
                 let name = format!("{name}-{n}.example");
-                Arc::new(SimNode::new(name, chain, clock, journal.clone(), seed))
+                Arc::new(SimNode::new(name, chain, clock, Arc::clone(&witness), seed))
             };
             (0..NODES).map(node).collect()
         });
@@ -302,6 +302,11 @@ impl World {
                 Err(error) => self.journal.broke(7, format!("a part failed: {error}")),
             }
         }
+        for chain in hub.chains.iter() {
+            if let Some(error) = chain.standing().last_error {
+                tell!(self.journal, "  hub: chain {}: {error}", chain.spec.id.0);
+            }
+        }
         if self.disk.has_failed() {
             return;
         }
@@ -402,15 +407,25 @@ impl World {
         });
         let chains: Vec<_> = chains.collect();
         let due = books.owed.values().filter(|o| o.state.is_due()).count();
-        let confirming = books.payments.values().filter(|p| p.status == Status::Confirming);
+        let confirming = books
+            .payments
+            .values()
+            .filter(|p| p.status == Status::Confirming);
         let confirming: Vec<_> = confirming.map(|p| (p.id, p.awaits())).collect();
         let told = (self.subscriber.sequence(), books.last_sequence);
-        format!("the hub does not come to rest: {chains:?}, {due} deliveries due, {confirming:?} confirming, events told {told:?}")
+        format!(
+            "the hub does not come to rest: {chains:?}, {due} deliveries due, {confirming:?} confirming, events told {told:?}"
+        )
     }
 
     async fn chains_rest(&mut self, hub: &mut Hub) -> bool {
         // By then every transaction that waits is in a block.
-        let until = |id| (id, self.around.witness.chain(id).head().height.0 + REST_BLOCKS);
+        let until = |id| {
+            (
+                id,
+                self.around.witness.chain(id).head().height.0 + REST_BLOCKS,
+            )
+        };
         let until = [ChainId(0), ChainId(1)].map(until);
         for _ in 0..REST_SLOTS {
             if until.iter().all(|(id, from)| self.is_at_rest(*id, *from)) {
