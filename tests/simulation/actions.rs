@@ -1,5 +1,6 @@
 //! What can happen in the world, how often, and how each happening begins. To add one: a variant, a line in `TABLE`, an arm.
 
+use fastrand::Rng;
 use paybell::domain::address::Address;
 use paybell::domain::amount::Amount;
 use paybell::domain::ids::{ChainId, PaymentId};
@@ -39,6 +40,12 @@ pub enum Action {
     CutPower,
     FailDisk,
     AgePastRetention,
+}
+
+impl Action {
+    pub const fn is_about_nodes(self) -> bool {
+        matches!(self, Self::NodeMood | Self::NodesDown | Self::NodesWell)
+    }
 }
 
 /// How often each happens, against the sum.
@@ -132,9 +139,9 @@ impl World {
     }
 
     fn draw(&mut self) -> Action {
-        let sum: u32 = TABLE.iter().map(|(_, weight)| weight).sum();
+        let sum: u32 = self.habits.iter().map(|(_, weight)| weight).sum();
         let mut place = self.rng.u32(..sum);
-        for (action, weight) in TABLE {
+        for (action, weight) in self.habits.clone() {
             if place < weight {
                 return action;
             }
@@ -436,6 +443,20 @@ impl World {
         self.around.clock.jump(by_ms);
         tell!(self.journal, "the wall clock jumps by {by_ms} ms");
     }
+}
+
+/// Each run has habits of its own: some things never happen in it, some much more often. What only shows when
+/// something else stays away would not show otherwise.
+pub fn habits(rng: &mut Rng) -> Vec<(Action, u32)> {
+    let usual = |action| matches!(action, Action::Create | Action::Pay);
+    TABLE
+        .into_iter()
+        .map(|(action, weight)| match rng.u8(..8) {
+            0 | 1 if !usual(action) => (action, 0),
+            2 => (action, 2 * weight),
+            _ => (action, weight),
+        })
+        .collect()
 }
 
 fn address(n: u8) -> Address {

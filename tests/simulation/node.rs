@@ -117,6 +117,15 @@ impl SimNode {
         }
     }
 
+    /// How long it has been plainly down, as anyone can tell.
+    pub fn down_ms(&self) -> u64 {
+        let state = self.state();
+        match state.mood {
+            Mood::Down => self.clock.true_now().0 - state.since.0,
+            _ => 0,
+        }
+    }
+
     fn asked(&self, path: &'static str, height: Option<Height>) -> Asked {
         Asked::new(self.name.as_str(), path, height)
     }

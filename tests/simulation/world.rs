@@ -14,6 +14,7 @@ use paybell::domain::payment::Status;
 use paybell::store::Store;
 use tokio::runtime::Builder;
 
+use crate::actions::{self, Action};
 use crate::audit::{self, Difference};
 use crate::chain::{SLOT_MS, SimChain};
 use crate::clock::{SimClock, SimEntropy, stream};
@@ -64,6 +65,8 @@ pub struct World {
     pub journal: Journal,
     pub around: Surroundings,
     pub disk: Disk,
+    /// What happens in this run, and how often.
+    pub habits: Vec<(Action, u32)>,
     /// Slots to come without a block.
     pub skips: u32,
     pub orders: u64,
@@ -116,8 +119,16 @@ impl World {
             Arc::clone(&secrets),
             seed,
         );
-        if rng.u8(..4) == 0 {
-            nodes[0].iter().for_each(|node| node.feel(Mood::Down));
+        let mut habits = actions::habits(&mut rng);
+        match rng.u8(..6) {
+            // Payments are there before the first block.
+            0 => nodes[0].iter().for_each(|node| node.feel(Mood::Down)),
+            // The preferred node is dead for good.
+            1 => {
+                nodes[1][0].feel(Mood::Down);
+                habits.retain(|(action, _)| !action.is_about_nodes());
+            }
+            _ => {}
         }
         let policy = AmountPolicy {
             ambiguity: if rng.bool() {
@@ -129,6 +140,7 @@ impl World {
         };
         Self {
             steps_left: rng.u32(STEPS),
+            habits,
             rng,
             journal,
             disk: Disk::holding(Vec::new(), u64::MAX),
@@ -324,7 +336,11 @@ impl World {
     fn check_pace(&self) {
         for id in [ChainId(0), ChainId(1)] {
             let nodes = &self.around.nodes[usize::from(id.0)];
-            let well = nodes.iter().all(|n| n.well_ms() >= WELL_MS);
+            let known = nodes
+                .iter()
+                .all(|n| n.well_ms().max(n.down_ms()) >= WELL_MS);
+            let well = known && nodes.iter().any(|n| n.well_ms() > 0);
+            let failed_over = nodes.iter().any(|n| n.down_ms() > 0);
             let books = self.around.witness.books();
             let now = self.around.clock.now();
             // An idle follower looks once a minute.
@@ -336,7 +352,11 @@ impl World {
             }
             let tip = books.chain(id).tip.map_or(0, |tip| tip.height.0);
             let head = self.around.witness.chain(id).head().height.0;
-            self.journal.saw("a well chain held to its pace");
+            self.journal.saw(if failed_over {
+                "a chain held to its pace on its other node"
+            } else {
+                "a well chain held to its pace"
+            });
             self.journal.check(9, tip + MAX_LAG >= head, || {
                 format!("chain {} is at {tip}, its nodes at {head}", id.0)
             });
