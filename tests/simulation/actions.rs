@@ -68,9 +68,9 @@ const TABLE: [(Action, u32); 23] = [
     (Action::ReceiversWell, 15),
     (Action::ClockJump, 6),
     (Action::Restart, 6),
-    (Action::Kill, 14),
+    (Action::Kill, 12),
     (Action::LongKill, 2),
-    (Action::CutPower, 14),
+    (Action::CutPower, 10),
     (Action::FailDisk, 4),
     (Action::AgePastRetention, 2),
 ];

@@ -191,7 +191,8 @@ impl SimChain {
         let keep = self.main.len() - usize::try_from(depth).unwrap();
         let mut path = self.main[..keep].to_vec();
         let mut moved = Vec::new();
-        for hash in self.main[keep..].to_vec() {
+        let replaced: Path = self.main[keep..].to_vec();
+        for hash in replaced {
             let old = self.blocks[&hash].clone();
             let mut txs = std::mem::take(&mut moved);
             for tx in old.txs {

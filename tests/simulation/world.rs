@@ -385,8 +385,14 @@ impl World {
         tell!(self.journal, "all are well from here on");
         self.skips = 0;
         self.receivers_well();
-        for node in self.around.nodes.iter().flatten() {
-            node.feel(Mood::Well);
+        if self
+            .habits
+            .iter()
+            .any(|(action, _)| action.is_about_nodes())
+        {
+            for node in self.around.nodes.iter().flatten() {
+                node.feel(Mood::Well);
+            }
         }
         for id in [ChainId(0), ChainId(1)] {
             self.around.witness.chain(id).finality_stalls = false;
