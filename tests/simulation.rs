@@ -18,6 +18,8 @@ mod books;
 mod chain;
 #[path = "simulation/clock.rs"]
 mod clock;
+#[path = "simulation/coverage.rs"]
+mod coverage;
 #[path = "support/disk.rs"]
 mod disk;
 #[path = "simulation/gate.rs"]
@@ -103,9 +105,15 @@ fn every_seed_keeps_the_invariants() {
     });
     let broken = broken.into_inner().unwrap();
     assert!(broken.is_empty(), "{}", broken.join("\n\n"));
-    for (what, count) in seen.into_inner().unwrap() {
+    let seen = seen.into_inner().unwrap();
+    for (what, count) in &seen {
         println!("{count:>9}  {what}");
     }
+    let gaps = coverage::gaps(&seen, seeds);
+    assert!(
+        gaps.is_empty(),
+        "the simulation misses something: {gaps:#?}"
+    );
 }
 
 #[test]

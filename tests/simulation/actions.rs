@@ -173,6 +173,13 @@ impl World {
     }
 
     fn create(&mut self, hub: &mut Hub) {
+        if self.orders > 3
+            && let Some(mood) = self.wakes.take()
+        {
+            self.around.nodes[0]
+                .iter()
+                .for_each(|node| node.feel(mood.clone()));
+        }
         let new = self.new_payment(hub);
         let ledger = hub.ledger.clone();
         let witness = std::sync::Arc::clone(&self.around.witness);

@@ -92,6 +92,11 @@ pub async fn forget(store: &RedbStore, witness: &Witness) -> Compared {
         witness.journal.saw("events removed by the janitor");
     }
     books.forget_events_below(first);
+    for at in std::mem::take(&mut books.unresumed) {
+        witness.journal.check(6, at + 1 < first, || {
+            format!("a socket at {at} was not resumed, though the log begins at {first}")
+        });
+    }
     Ok(())
 }
 

@@ -59,6 +59,8 @@ pub struct Books {
     pub reads: BTreeMap<BlockHash, u64>,
     /// The commit that created each payment.
     pub births: BTreeMap<PaymentId, u64>,
+    /// Where sockets were that were not resumed, though they asked for it.
+    pub unresumed: Vec<u64>,
     /// Payments whose creation was answered.
     pub answered: BTreeSet<PaymentId>,
 }

@@ -13,6 +13,8 @@ pub const SLOT_MS: u64 = 3_000;
 pub const FIRST_HEIGHT: u64 = 1_000;
 /// Blocks behind the head that can still be forked away.
 pub const FINAL_LAG: u64 = 18;
+/// Blocks that a chain has when the story begins.
+const PAST_BLOCKS: u64 = 100;
 /// Branches beside the main one that are remembered.
 const MAX_BRANCHES: usize = 3;
 
@@ -101,10 +103,10 @@ impl SimChain {
             made_txs: 0,
             fork_floor: 0,
         };
-        let past = FINAL_LAG * 2;
-        for back in (0..past).rev() {
+        for back in (0..PAST_BLOCKS).rev() {
             let header = chain.next_header(&chain.main, now.minus_ms(back * SLOT_MS));
-            chain.main = chain.grown(&chain.main.clone(), header, Vec::new());
+            let main = std::mem::take(&mut chain.main);
+            chain.main = chain.grown(main, header, Vec::new());
         }
         chain.settle_final();
         chain
@@ -149,12 +151,13 @@ impl SimChain {
     pub fn grow(&mut self, now: UnixMs, rng: &mut Rng) {
         let taken = self.take_some(rng);
         let header = self.next_header(&self.main, now);
-        self.main = self.grown(&self.main.clone(), header, taken);
+        let main = std::mem::take(&mut self.main);
+        self.main = self.grown(main, header, taken);
         for at in 0..self.branches.len() {
             if rng.u8(..12) > 0 {
                 let path = self.branches[at].clone();
                 let header = self.next_header(&path, now);
-                self.branches[at] = self.grown(&path, header, Vec::new());
+                self.branches[at] = self.grown(path, header, Vec::new());
             }
         }
         self.settle_final();
@@ -206,7 +209,7 @@ impl SimChain {
                 txs.reverse();
             }
             let header = self.next_header(&path, old.header.time);
-            path = self.grown(&path, header, txs);
+            path = self.grown(path, header, txs);
         }
         self.mempool.append(&mut moved);
         self.switch_to(path);
@@ -222,12 +225,12 @@ impl SimChain {
             .plus_ms(SLOT_MS)
             .max(now.minus_ms(SLOT_MS));
         let header = self.next_header(&path, time);
-        let path = self.grown(&path, header, Vec::new());
+        let path = self.grown(path, header, Vec::new());
         let mut path = path;
         while path.len() + 1 < self.main.len() {
             let time = self.blocks[path.last().unwrap()].header.time;
             let header = self.next_header(&path, time.plus_ms(SLOT_MS));
-            path = self.grown(&path, header, Vec::new());
+            path = self.grown(path, header, Vec::new());
         }
         self.remember(path);
     }
@@ -306,10 +309,9 @@ impl SimChain {
         }
     }
 
-    fn grown(&mut self, path: &[BlockHash], header: BlockHeader, txs: Vec<Tx>) -> Path {
+    fn grown(&mut self, mut path: Path, header: BlockHeader, txs: Vec<Tx>) -> Path {
         self.made_blocks += 1;
         self.blocks.insert(header.hash, SimBlock { header, txs });
-        let mut path = path.to_vec();
         path.push(header.hash);
         path
     }

@@ -67,6 +67,8 @@ pub struct World {
     pub disk: Disk,
     /// What happens in this run, and how often.
     pub habits: Vec<(Action, u32)>,
+    /// What all nodes of the first chain feel once they wake, where they sleep at first.
+    pub wakes: Option<Mood>,
     /// Slots to come without a block.
     pub skips: u32,
     pub orders: u64,
@@ -120,9 +122,13 @@ impl World {
             seed,
         );
         let mut habits = actions::habits(&mut rng);
+        let mut wakes = None;
         match rng.u8(..6) {
             // Payments are there before the first block.
-            0 => nodes[0].iter().for_each(|node| node.feel(Mood::Down)),
+            0 => {
+                nodes[0].iter().for_each(|node| node.feel(Mood::Down));
+                wakes = rng.bool().then_some(Mood::Forgetful);
+            }
             // The preferred node is dead for good.
             1 => {
                 nodes[1][0].feel(Mood::Down);
@@ -141,6 +147,7 @@ impl World {
         Self {
             steps_left: rng.u32(STEPS),
             habits,
+            wakes,
             rng,
             journal,
             disk: Disk::holding(Vec::new(), u64::MAX),
@@ -221,15 +228,18 @@ impl World {
     async fn is_as_left(&self, store: &paybell::store::redb::RedbStore) -> bool {
         let witness = &self.around.witness;
         let mut compared = audit::compare(store, witness).await;
-        if let Some(write) = witness.take_doubt()
-            && matches!(compared, Err(Difference::Found(_)))
+        if matches!(compared, Err(Difference::Found(_)))
+            && let Some(write) = witness.take_doubt()
         {
             self.journal.saw("a commit that failed and yet is on disk");
             witness.take(&write);
             compared = audit::compare(store, witness).await;
         }
         match compared {
-            Ok(()) => true,
+            Ok(()) => {
+                witness.take_doubt();
+                true
+            }
             Err(Difference::Unreadable) => {
                 let failed = self.disk.has_failed();
                 self.journal
