@@ -5,6 +5,7 @@
 //! where nothing is watched.
 
 mod fork;
+mod oldest;
 pub mod pace;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use crate::shutdown::{self, Shutdown};
 use crate::source::endpoints::{EndpointStats, Endpoints};
 use crate::source::{FetchedHeader, Source, SourceError};
 use crate::store::{CommitError, Store, StoreError, Write, describe};
+use oldest::oldest_kept;
 use pace::{IDLE_WAIT, Pace, Seen};
 
 /// Blocks fetched side by side while catching up.
@@ -420,23 +422,6 @@ impl Follower {
                 .progress(id, depth(confirming.height, tip), required);
         }
     }
-}
-
-/// The oldest block above `missing` that a node keeps, where it keeps no block as old as that.
-async fn oldest_kept(
-    source: &dyn Source,
-    missing: Height,
-    head: &FetchedHeader,
-) -> Result<FetchedHeader, RoundError> {
-    let (mut missing, mut kept) = (missing, *head);
-    while kept.header.height > missing.next() {
-        let middle = Height(missing.0 + (kept.header.height.0 - missing.0) / 2);
-        match source.header(middle).await? {
-            Some(found) => kept = found,
-            None => missing = middle,
-        }
-    }
-    Ok(kept)
 }
 
 /// How far a walk came.
