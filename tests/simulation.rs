@@ -32,10 +32,18 @@ mod journal;
 mod model;
 #[path = "simulation/node.rs"]
 mod node;
+#[path = "simulation/pace.rs"]
+mod pace;
 #[path = "simulation/receiver.rs"]
 mod receiver;
+#[path = "simulation/rest.rs"]
+mod rest;
+#[path = "simulation/shop.rs"]
+mod shop;
 #[path = "simulation/subscriber.rs"]
 mod subscriber;
+#[path = "simulation/truth.rs"]
+mod truth;
 #[path = "simulation/witness.rs"]
 mod witness;
 #[path = "simulation/world.rs"]

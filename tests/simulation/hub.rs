@@ -27,7 +27,8 @@ use paybell::ledger_task::{Announcer, Ledger};
 use paybell::source::Source;
 use paybell::source::endpoints::Endpoints;
 use paybell::store::redb::{Location, Options, RedbStore, Threads};
-use paybell::store::{Store, StoreError, StoreIdentity};
+use paybell::store::{Store, StoreError, StoreIdentity, Write};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -101,6 +102,18 @@ impl ProgressSink for Progress {
     }
 }
 
+/// What the hub's parts share.
+struct Shared<'a> {
+    around: &'a Surroundings,
+    store: Arc<dyn Store>,
+    ledger: Ledger,
+    chains: Chains,
+    index: Arc<Index>,
+    announcer: Arc<Announcer>,
+    live: Arc<hub::Hub>,
+    stopped: watch::Receiver<bool>,
+}
+
 impl Hub {
     /// Builds the hub on an open store and starts its parts.
     pub async fn start(
@@ -110,92 +123,24 @@ impl Hub {
         life: u64,
     ) -> Result<Self, StoreError> {
         let rng = stream(around.seed ^ (life << 32), "gate");
-        let gate: Arc<dyn Store> = Arc::new(Gate::new(
-            Arc::clone(&store),
-            Arc::clone(&around.witness),
-            disk,
-            rng,
-        ));
-        let mut chains = Vec::new();
-        for name in CHAIN_NAMES {
-            chains.push(chain(gate.chain_id(name).await?, name));
-        }
-        let chains = Chains::new(chains);
-        let index = Arc::new(Index::default());
-        let ids = chains.iter().map(|chain| chain.spec.id);
-        index.rebuild(ids, gate.as_ref()).await?;
-        let (announcer, commits) = Announcer::new(Arc::clone(&index));
-        let announcer = Arc::new(announcer);
+        let witness = Arc::clone(&around.witness);
+        let gate = Arc::new(Gate::new(Arc::clone(&store), witness, disk, rng));
+        let (stop, stopped) = watch::channel(false);
+        let (shared, commits) = Shared::new(around, gate, stopped).await?;
         store.observe(Arc::new(Overheard {
             witness: Arc::clone(&around.witness),
-            announcer: Arc::clone(&announcer) as _,
+            announcer: Arc::clone(&shared.announcer) as _,
         }));
-        let ledger = Ledger::new(
-            Arc::clone(&gate),
-            Arc::clone(&around.clock) as _,
-            Arc::clone(&around.entropy) as _,
-            Arc::new(WireEncoder {
-                chains: chains.clone(),
-            }),
-            around.policy,
-        );
-        let live = hub::Hub::new(&store.identity().epoch);
-        let (stop, stopped) = watch::channel(false);
+        tokio::spawn(hub::announce(commits, Arc::clone(&shared.live)));
         let mut tasks = JoinSet::new();
-        for (chain, nodes) in chains.iter().zip(&around.nodes) {
-            let sources = nodes.iter().map(|n| Arc::clone(n) as Arc<dyn Source>);
-            let slot = Duration::from_millis(SLOT_MS);
-            let clock = Arc::clone(&around.clock) as Arc<dyn Clock>;
-            let endpoints = Endpoints::new(sources.collect(), slot, clock).unwrap();
-            let follower = Follower::new(follower::Parts {
-                chain: Arc::clone(chain),
-                endpoints: Arc::new(endpoints),
-                ledger: ledger.clone(),
-                store: Arc::clone(&gate),
-                index: Arc::clone(&index),
-                progress: Arc::new(Progress(Arc::clone(&live))),
-                clock: Arc::clone(&around.clock) as _,
-                least_wait: None,
-            });
-            let (changed, stopped) = (announcer.watch_changed(), stopped.clone());
-            tasks.spawn(async move {
-                follower.run(changed, stopped).await;
-                "a follower"
-            });
-        }
-        let parts = dispatcher::Parts {
-            store: Arc::clone(&gate),
-            ledger: ledger.clone(),
-            sender: Arc::clone(&around.receivers) as _,
-            policy: CallbackPolicy::default(),
-            secrets: Arc::clone(&around.secrets),
-            clock: Arc::clone(&around.clock) as _,
-            entropy: Arc::clone(&around.entropy) as _,
-            due: Arc::clone(&announcer.deliveries_due),
-        };
-        let dispatching = dispatcher::run(parts, stopped.clone(), DRAIN);
-        tasks.spawn(async move {
-            dispatching.await;
-            "the dispatcher"
-        });
-        let cleaning = janitor::run(
-            ledger.clone(),
-            Arc::clone(&gate),
-            Arc::clone(&around.clock) as _,
-            RETENTION,
-            stopped.clone(),
-        );
-        tasks.spawn(async move {
-            cleaning.await;
-            "the janitor"
-        });
-        tokio::spawn(hub::announce(commits, Arc::clone(&live)));
-        let sockets = Arc::new(socket_context(around, &gate, live, &chains, stopped));
+        shared.spawn_followers(&mut tasks);
+        shared.spawn_dispatcher(&mut tasks);
+        shared.spawn_janitor(&mut tasks);
         Ok(Self {
             store,
-            ledger,
-            chains,
-            sockets,
+            sockets: Arc::new(shared.socket_context()),
+            ledger: shared.ledger,
+            chains: shared.chains,
             tasks,
             stop,
         })
@@ -212,27 +157,116 @@ impl Hub {
     }
 }
 
-fn socket_context(
-    around: &Surroundings,
-    gate: &Arc<dyn Store>,
-    live: Arc<hub::Hub>,
-    chains: &Chains,
-    shutdown: watch::Receiver<bool>,
-) -> SocketContext {
-    let chains = chains.clone();
-    SocketContext {
-        hub: live,
-        store: Arc::clone(gate),
-        tokens: ClientTokens::new(gate.identity().token_secret),
-        keys: Arc::new(OpenAccess),
-        clock: Arc::clone(&around.clock) as _,
-        snapshot: Arc::new(move |payment: &Payment| {
-            wire::encode(&PaymentObject::new(payment, &chains))
-                .unwrap_or_else(|_| Bytes::from_static(b"null"))
-        }),
-        origins: Origins::new([]),
-        limits: SocketLimits::default(),
-        sockets: Arc::new(AtomicU64::new(0)),
-        shutdown,
+impl<'a> Shared<'a> {
+    async fn new(
+        around: &'a Surroundings,
+        store: Arc<dyn Store>,
+        stopped: watch::Receiver<bool>,
+    ) -> Result<(Self, UnboundedReceiver<Arc<Write>>), StoreError> {
+        let mut chains = Vec::new();
+        for name in CHAIN_NAMES {
+            chains.push(chain(store.chain_id(name).await?, name));
+        }
+        let chains = Chains::new(chains);
+        let index = Arc::new(Index::default());
+        let ids = chains.iter().map(|chain| chain.spec.id);
+        index.rebuild(ids, store.as_ref()).await?;
+        let (announcer, commits) = Announcer::new(Arc::clone(&index));
+        let ledger = Ledger::new(
+            Arc::clone(&store),
+            Arc::clone(&around.clock) as _,
+            Arc::clone(&around.entropy) as _,
+            Arc::new(WireEncoder {
+                chains: chains.clone(),
+            }),
+            around.policy,
+        );
+        let shared = Self {
+            around,
+            live: hub::Hub::new(&store.identity().epoch),
+            store,
+            ledger,
+            chains,
+            index,
+            announcer: Arc::new(announcer),
+            stopped,
+        };
+        Ok((shared, commits))
     }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.around.clock) as _
+    }
+
+    fn spawn_followers(&self, tasks: &mut JoinSet<&'static str>) {
+        for (chain, nodes) in self.chains.iter().zip(&self.around.nodes) {
+            let sources = nodes.iter().map(|n| Arc::clone(n) as Arc<dyn Source>);
+            let slot = Duration::from_millis(SLOT_MS);
+            let endpoints = Endpoints::new(sources.collect(), slot, self.clock()).unwrap();
+            let follower = Follower::new(follower::Parts {
+                chain: Arc::clone(chain),
+                endpoints: Arc::new(endpoints),
+                ledger: self.ledger.clone(),
+                store: Arc::clone(&self.store),
+                index: Arc::clone(&self.index),
+                progress: Arc::new(Progress(Arc::clone(&self.live))),
+                clock: self.clock(),
+                least_wait: None,
+            });
+            let following = follower.run(self.announcer.watch_changed(), self.stopped.clone());
+            spawn(tasks, "a follower", following);
+        }
+    }
+
+    fn spawn_dispatcher(&self, tasks: &mut JoinSet<&'static str>) {
+        let parts = dispatcher::Parts {
+            store: Arc::clone(&self.store),
+            ledger: self.ledger.clone(),
+            sender: Arc::clone(&self.around.receivers) as _,
+            policy: CallbackPolicy::default(),
+            secrets: Arc::clone(&self.around.secrets),
+            clock: self.clock(),
+            entropy: Arc::clone(&self.around.entropy) as _,
+            due: Arc::clone(&self.announcer.deliveries_due),
+        };
+        let dispatching = dispatcher::run(parts, self.stopped.clone(), DRAIN);
+        spawn(tasks, "the dispatcher", dispatching);
+    }
+
+    fn spawn_janitor(&self, tasks: &mut JoinSet<&'static str>) {
+        let (ledger, store) = (self.ledger.clone(), Arc::clone(&self.store));
+        let stopped = self.stopped.clone();
+        let cleaning = janitor::run(ledger, store, self.clock(), RETENTION, stopped);
+        spawn(tasks, "the janitor", cleaning);
+    }
+
+    fn socket_context(&self) -> SocketContext {
+        let chains = self.chains.clone();
+        SocketContext {
+            hub: Arc::clone(&self.live),
+            store: Arc::clone(&self.store),
+            tokens: ClientTokens::new(self.store.identity().token_secret),
+            keys: Arc::new(OpenAccess),
+            clock: self.clock(),
+            snapshot: Arc::new(move |payment: &Payment| {
+                wire::encode(&PaymentObject::new(payment, &chains))
+                    .unwrap_or_else(|_| Bytes::from_static(b"null"))
+            }),
+            origins: Origins::new([]),
+            limits: SocketLimits::default(),
+            sockets: Arc::new(AtomicU64::new(0)),
+            shutdown: self.stopped.clone(),
+        }
+    }
+}
+
+fn spawn(
+    tasks: &mut JoinSet<&'static str>,
+    name: &'static str,
+    part: impl Future<Output = ()> + Send + 'static,
+) {
+    tasks.spawn(async move {
+        part.await;
+        name
+    });
 }

@@ -5,13 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fastrand::Rng;
-use paybell::clock::Clock;
 use paybell::delivery::signature::Secret;
 use paybell::domain::amount::Amount;
 use paybell::domain::ids::{ChainId, UnixMs};
 use paybell::domain::ledger::{AmbiguityRule, AmountPolicy};
-use paybell::domain::payment::Status;
-use paybell::store::Store;
 use tokio::runtime::Builder;
 
 use crate::actions::{self, Action};
@@ -21,26 +18,17 @@ use crate::clock::{SimClock, SimEntropy, stream};
 use crate::disk::Disk;
 use crate::hub::{self, CHAIN_NAMES, Hub, Surroundings};
 use crate::journal::{Broken, Journal, Telling, tell};
-use crate::model;
 use crate::node::{Mood, SimNode};
+use crate::pace::WELL_MS;
 use crate::receiver::Receivers;
 use crate::subscriber::Subscriber;
 use crate::witness::Witness;
 
 const START: UnixMs = UnixMs(1_799_999_998_000);
+pub const CHAINS: [ChainId; 2] = [ChainId(0), ChainId(1)];
 const NODES: usize = 2;
 /// Slots of a run before it is led to rest.
 const STEPS: std::ops::Range<u32> = 30..70;
-/// How long a hub, its nodes and receivers must have been well before they are held to a pace.
-const WELL_MS: u64 = 90_000;
-/// Blocks that a well hub may be behind.
-const MAX_LAG: u64 = 8;
-/// A delivery to a well receiver is attempted within this time, ms.
-const MAX_DUE_MS: u64 = 30_000;
-/// Slots in which everything must come to rest once all are well.
-const REST_SLOTS: u32 = 400;
-/// Blocks that are processed before the end.
-const REST_BLOCKS: u64 = 30;
 
 /// How a life of the hub ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +60,7 @@ pub struct World {
     /// Slots to come without a block.
     pub skips: u32,
     pub orders: u64,
-    subscriber: Arc<Subscriber>,
+    pub subscriber: Arc<Subscriber>,
     steps_left: u32,
     lives: u64,
     born: UnixMs,
@@ -281,7 +269,7 @@ impl World {
     }
 
     /// Time goes on to the next slot, in pieces, and the chains grow. Ends the life of a hub without a disk.
-    async fn pass_slot(&mut self) -> Option<LifeEnd> {
+    pub async fn pass_slot(&mut self) -> Option<LifeEnd> {
         loop {
             let now = self.around.clock.true_now();
             let Some(rest) = self.next_slot.0.checked_sub(now.0).filter(|r| *r > 0) else {
@@ -309,14 +297,14 @@ impl World {
             self.skips -= 1;
             return;
         }
-        for id in [ChainId(0), ChainId(1)] {
+        for id in CHAINS {
             let mut chain = self.around.witness.chain(id);
             chain.grow(at, &mut self.rng);
         }
     }
 
     /// What must hold at every step.
-    async fn check(&mut self, hub: &mut Hub) {
+    pub async fn check(&mut self, hub: &mut Hub) {
         while let Some(ended) = hub.tasks.try_join_next() {
             match ended {
                 Ok("a request") => {}
@@ -340,177 +328,6 @@ impl World {
             self.check_pace();
             self.check_deliveries(hub).await;
         }
-    }
-
-    /// A chain with a well node keeps pace, whatever troubles the other.
-    fn check_pace(&self) {
-        for id in [ChainId(0), ChainId(1)] {
-            let nodes = &self.around.nodes[usize::from(id.0)];
-            let known = nodes
-                .iter()
-                .all(|n| n.well_ms().max(n.down_ms()) >= WELL_MS);
-            let well = known && nodes.iter().any(|n| n.well_ms() > 0);
-            let failed_over = nodes.iter().any(|n| n.down_ms() > 0);
-            let books = self.around.witness.books();
-            let now = self.around.clock.now();
-            // An idle follower looks once a minute.
-            let busy = books.payments.values().any(|p| {
-                p.chain == id && p.status == Status::Pending && p.created_at.plus_ms(WELL_MS) < now
-            });
-            if !well || !busy || self.around.clock.steady_ms() < WELL_MS {
-                continue;
-            }
-            let tip = books.chain(id).tip.map_or(0, |tip| tip.height.0);
-            let head = self.around.witness.chain(id).head().height.0;
-            self.journal.saw(if failed_over {
-                "a chain held to its pace on its other node"
-            } else {
-                "a well chain held to its pace"
-            });
-            self.journal.check(9, tip + MAX_LAG >= head, || {
-                format!("chain {} is at {tip}, its nodes at {head}", id.0)
-            });
-        }
-    }
-
-    /// A receiver that is well hears in time, whatever troubles another.
-    async fn check_deliveries(&self, hub: &Hub) {
-        if self.around.clock.steady_ms() < WELL_MS {
-            return;
-        }
-        let before = self.around.clock.now().minus_ms(MAX_DUE_MS);
-        let Ok(due) = hub.store.due_deliveries(before, None, 50).await else {
-            return;
-        };
-        for (delivery, _) in due {
-            let well = self.around.receivers.well_ms(&delivery.url) >= WELL_MS;
-            self.journal.check(9, !well, || {
-                format!("delivery {} to a well receiver is overdue", delivery.id)
-            });
-        }
-    }
-
-    /// All are well; the chains go on until all is final; webhooks are delivered; then the final chain is compared.
-    async fn come_to_rest(&mut self, hub: &mut Hub) {
-        tell!(self.journal, "all are well from here on");
-        self.skips = 0;
-        self.receivers_well();
-        if self
-            .habits
-            .iter()
-            .any(|(action, _)| action.is_about_nodes())
-        {
-            for node in self.around.nodes.iter().flatten() {
-                node.feel(Mood::Well);
-            }
-        }
-        for id in [ChainId(0), ChainId(1)] {
-            self.around.witness.chain(id).finality_stalls = false;
-        }
-        let rested = self.chains_rest(hub).await && self.deliveries_rest(hub).await;
-        if self.journal.broken().is_some() || self.disk.has_failed() {
-            return;
-        }
-        self.journal.check(9, rested, || self.why_no_rest(hub));
-        if let Err(Difference::Found(what)) = audit::compare(&hub.store, &self.around.witness).await
-        {
-            self.journal.broke(7, what);
-        }
-        let told = self.subscriber.sequence();
-        let last = hub.store.last_sequence().0;
-        self.journal.check(6, told == last, || {
-            format!("the client heard events up to {told} of {last}")
-        });
-        let books = self.around.witness.books();
-        for id in [ChainId(0), ChainId(1)] {
-            model::check(&books, id, &self.around.witness.chain(id), &self.journal);
-        }
-    }
-
-    fn why_no_rest(&self, hub: &Hub) -> String {
-        let books = self.around.witness.books();
-        let chains = hub.chains.iter().map(|chain| {
-            let standing = chain.standing();
-            format!(
-                "{:?}",
-                (
-                    standing.head,
-                    standing.tip,
-                    standing.final_height,
-                    standing.last_error
-                )
-            )
-        });
-        let chains: Vec<_> = chains.collect();
-        let due = books.owed.values().filter(|o| o.state.is_due()).count();
-        let confirming = books
-            .payments
-            .values()
-            .filter(|p| p.status == Status::Confirming);
-        let confirming: Vec<_> = confirming.map(|p| (p.id, p.awaits())).collect();
-        let told = (self.subscriber.sequence(), books.last_sequence);
-        format!(
-            "the hub does not come to rest: {chains:?}, {due} deliveries due, {confirming:?} confirming, events told {told:?}"
-        )
-    }
-
-    async fn chains_rest(&mut self, hub: &mut Hub) -> bool {
-        // By then every transaction that waits is in a block.
-        let until = |id| {
-            (
-                id,
-                self.around.witness.chain(id).head().height.0 + REST_BLOCKS,
-            )
-        };
-        let until = [ChainId(0), ChainId(1)].map(until);
-        for _ in 0..REST_SLOTS {
-            if until.iter().all(|(id, from)| self.is_at_rest(*id, *from)) {
-                return true;
-            }
-            self.journal.next_step();
-            if self.pass_slot().await.is_some() || self.journal.broken().is_some() {
-                return false;
-            }
-            self.check(hub).await;
-        }
-        false
-    }
-
-    /// Everything up to a height is processed, and what completes payments is final.
-    fn is_at_rest(&self, id: ChainId, from: u64) -> bool {
-        let chain = self.around.witness.chain(id);
-        let books = self.around.witness.books();
-        let book = books.chain(id);
-        let idle = !books.watches(id);
-        let followed = book
-            .tip
-            .is_some_and(|tip| chain.is_on_main(&tip) && tip.height.0 >= from);
-        let confirming = books
-            .payments
-            .values()
-            .any(|p| p.chain == id && p.status == Status::Confirming);
-        !confirming && (idle || followed)
-    }
-
-    async fn deliveries_rest(&mut self, hub: &mut Hub) -> bool {
-        for _ in 0..60 {
-            let now = self.around.clock.now();
-            let due = hub.store.counters().deliveries_due > 0;
-            let told = self.subscriber.sequence() == hub.store.last_sequence().0;
-            if !due && told {
-                return true;
-            }
-            if let Ok(Some(at)) = hub.store.next_due(now).await {
-                let ahead = i64::try_from(at.0 - now.0).expect("days");
-                self.around.clock.jump(ahead);
-            }
-            for _ in 0..11 {
-                if self.pass_slot().await.is_some() {
-                    return false;
-                }
-            }
-        }
-        false
     }
 
     /// The time until the hub starts again; the disk is as the end left it.
@@ -554,7 +371,7 @@ impl World {
         let slots = self.rng.u64(2_400..3_600);
         self.next_slot = UnixMs(now.0 - now.0 % SLOT_MS + slots * SLOT_MS);
         self.around.clock.pass(self.next_slot.0 - now.0);
-        for id in [ChainId(0), ChainId(1)] {
+        for id in CHAINS {
             let at = self.next_slot;
             self.around.witness.chain(id).halt_until(at, &mut self.rng);
         }
