@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use paybell::domain::chain::{BlockHeader, Transfer};
-use paybell::domain::ids::{ChainId, PaymentId, TransferKey};
+use paybell::domain::ids::{ChainId, PaymentId, TransferKey, UnixMs};
 use paybell::domain::payment::{MatchRule, Payment, Status, TransferState};
 
 use crate::books::{Books, Command, key_of, live};
@@ -18,6 +18,14 @@ use crate::journal::Journal;
 /// How much older than its payment a block may be, ms: usually, and above the height known at creation.
 const SKEW_MS: u64 = 30_000;
 const SKEW_ABOVE_MS: u64 = 600_000;
+
+/// An address is watched at least so long after the deadline, s.
+const LEAST_WATCH_SECONDS: u64 = 3_600;
+
+fn unwatched_after(payment: &Payment) -> UnixMs {
+    let seconds = payment.grace_seconds.max(LEAST_WATCH_SECONDS);
+    payment.expires_at.plus_seconds(seconds)
+}
 
 /// A final block that the hub took in, and after which commands.
 struct Processed {
@@ -164,7 +172,7 @@ impl Model<'_> {
             .min_by_key(|p| off(p));
         let gathering = takers.iter().find(|p| p.rule == MatchRule::Accumulate);
         let owner = exact.or(gathering).map(|p| p.id);
-        if here.iter().all(|p| block.time > p.unwatch_at()) {
+        if here.iter().all(|p| block.time > unwatched_after(p)) {
             self.optional.insert(key);
         }
         self.owners.insert(key, owner);

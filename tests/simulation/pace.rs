@@ -12,7 +12,7 @@ pub const WELL_MS: u64 = 90_000;
 /// Blocks that a well hub may be behind.
 const MAX_LAG: u64 = 8;
 /// A delivery to a well receiver is attempted within this time, ms.
-const MAX_DUE_MS: u64 = 30_000;
+const MAX_DUE_MS: u64 = 10_000;
 
 impl World {
     /// A chain with a well node keeps pace, whatever troubles the other.
