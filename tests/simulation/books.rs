@@ -55,6 +55,8 @@ pub struct Books {
     pub pruned_before: UnixMs,
     /// Events that a receiver took.
     pub heard: BTreeSet<u64>,
+    /// Events that a receiver wants to hear no more of.
+    pub gone: BTreeSet<u64>,
     /// Commits before each block's transfers were last read.
     pub reads: BTreeMap<BlockHash, u64>,
     /// The commit that created each payment.

@@ -190,6 +190,9 @@ impl Transport for Receivers {
         if hears && let Some((number, _)) = seen {
             self.witness.books().heard.insert(number);
         }
+        if let (Verdict::Gone, Some((number, _))) = (&verdict, seen) {
+            self.witness.books().gone.insert(number);
+        }
         tokio::time::sleep(wait).await;
         self.state().under_way.remove(&(receiver, payment));
         let number = seen.map_or(0, |(number, _)| number);

@@ -20,6 +20,9 @@ use crate::journal::{Journal, tell};
 /// Chains by their number.
 pub type Chains = Vec<Arc<Mutex<SimChain>>>;
 
+/// Attempts before a webhook is given up.
+const ATTEMPTS: u32 = 10;
+
 pub struct Witness {
     books: Mutex<Books>,
     chains: Chains,
@@ -211,6 +214,11 @@ impl Witness {
             }
             if let DeliveryState::Exhausted(_) = update.after.state {
                 self.journal.saw("a webhook given up");
+                let may = update.after.attempts >= ATTEMPTS || books.gone.contains(&number);
+                let attempts = update.after.attempts;
+                self.journal.check(6, may, || {
+                    format!("delivery {number} is given up after {attempts} attempts")
+                });
             }
         }
     }
