@@ -32,6 +32,8 @@ mod journal;
 mod model;
 #[path = "simulation/node.rs"]
 mod node;
+#[path = "simulation/opening.rs"]
+mod opening;
 #[path = "simulation/pace.rs"]
 mod pace;
 #[path = "simulation/receiver.rs"]

@@ -40,6 +40,20 @@ impl Action {
     pub const fn is_about_nodes(self) -> bool {
         matches!(self, Self::NodeMood | Self::NodesDown | Self::NodesWell)
     }
+
+    /// Ends a life of the hub, or shifts its clock.
+    pub const fn disturbs_the_hub(self) -> bool {
+        matches!(
+            self,
+            Self::Restart
+                | Self::Kill
+                | Self::LongKill
+                | Self::CutPower
+                | Self::FailDisk
+                | Self::ClockJump
+                | Self::AgePastRetention
+        )
+    }
 }
 
 /// How often each happens, against the sum.

@@ -81,6 +81,8 @@ pub struct SimChain {
     pub branches: Vec<Path>,
     pub final_height: Height,
     pub finality_stalls: bool,
+    /// Its nodes do not keep what is older.
+    pub kept_from: Height,
     mempool: Vec<Tx>,
     made_blocks: u64,
     made_txs: u64,
@@ -98,6 +100,7 @@ impl SimChain {
             branches: Vec::new(),
             final_height: Height(FIRST_HEIGHT),
             finality_stalls: false,
+            kept_from: Height(FIRST_HEIGHT),
             mempool: Vec::new(),
             made_blocks: 0,
             made_txs: 0,

@@ -9,7 +9,7 @@ const PER_SEEDS: u64 = 1_000;
 
 /// At least this often in that many seeds; about a third of what was counted when this was written.
 const AT_LEAST: [(&str, u64); 75] = [
-    ("a block denied that exists", 800),
+    ("a block denied that exists", 500),
     ("a branch adopted", 200),
     ("a chain held to its pace on its other node", 300),
     ("a commit that failed and yet is on disk", 15),

@@ -222,14 +222,17 @@ impl Source for SimNode {
 
     async fn header(&self, height: Height) -> Result<Option<FetchedHeader>, SourceError> {
         self.answer("/header").await?;
-        let forgets = matches!(self.state().mood, Mood::Forgetful) && self.chance(3);
+        let forgets = matches!(self.state().mood, Mood::Forgetful) && self.chance(4);
         if forgets {
             self.witness.journal.saw("a block denied that exists");
             return Ok(None);
         }
         let chain = self.chain.lock().unwrap();
         let view = self.view(&chain);
-        Ok(chain.at(&view, height).map(|block| fetched(block.header)))
+        let kept = chain
+            .at(&view, height)
+            .filter(|_| height >= chain.kept_from);
+        Ok(kept.map(|block| fetched(block.header)))
     }
 
     async fn block(&self, header: &FetchedHeader) -> Result<Block, SourceError> {

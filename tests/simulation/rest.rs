@@ -11,6 +11,7 @@ use crate::hub::Hub;
 use crate::journal::tell;
 use crate::model;
 use crate::node::Mood;
+use crate::opening::Opening;
 use crate::world::{CHAINS, World};
 
 /// Slots in which everything must come to rest once all are well.
@@ -28,11 +29,7 @@ impl World {
         tell!(self.journal, "all are well from here on");
         self.skips = 0;
         self.receivers_well();
-        if self
-            .habits
-            .iter()
-            .any(|(action, _)| action.is_about_nodes())
-        {
+        if self.opening != Opening::PreferredDead {
             for node in self.around.nodes.iter().flatten() {
                 node.feel(Mood::Well);
             }

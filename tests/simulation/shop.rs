@@ -10,6 +10,8 @@ use paybell::domain::payment::{
 use crate::chain::Log;
 use crate::hub::Hub;
 use crate::journal::tell;
+use crate::node::Mood;
+use crate::opening::Opening;
 use crate::receiver::{RECEIVERS, url_of};
 use crate::world::World;
 
@@ -41,12 +43,10 @@ impl World {
     }
 
     pub fn create(&mut self, hub: &mut Hub) {
-        if self.orders > 3
-            && let Some(mood) = self.wakes.take()
-        {
-            self.around.nodes[0]
-                .iter()
-                .for_each(|node| node.feel(mood.clone()));
+        if self.orders > 3 && self.opening == Opening::Young {
+            self.opening = Opening::Usual;
+            let nodes = &self.around.nodes[0];
+            nodes.iter().for_each(|node| node.feel(Mood::Forgetful));
         }
         let new = self.new_payment(hub);
         let ledger = hub.ledger.clone();

@@ -73,7 +73,9 @@ impl Witness {
         };
         self.journal.saw("a first start with payments waiting");
         let chain = self.chain(id);
-        let known = chain.main_blocks().next().map(|b| b.header.time);
+        let known = chain
+            .at(&chain.main, chain.kept_from)
+            .map(|b| b.header.time);
         let early = header.time <= oldest || known.is_none_or(|time| time > oldest);
         self.journal.check(3, early, || {
             format!(

@@ -18,7 +18,8 @@ use crate::clock::{SimClock, SimEntropy, stream};
 use crate::disk::Disk;
 use crate::hub::{self, CHAIN_NAMES, Hub, Surroundings};
 use crate::journal::{Broken, Journal, Telling, tell};
-use crate::node::{Mood, SimNode};
+use crate::node::SimNode;
+use crate::opening::Opening;
 use crate::pace::WELL_MS;
 use crate::receiver::Receivers;
 use crate::subscriber::Subscriber;
@@ -55,8 +56,7 @@ pub struct World {
     pub disk: Disk,
     /// What happens in this run, and how often.
     pub habits: Vec<(Action, u32)>,
-    /// What all nodes of the first chain feel once they wake, where they sleep at first.
-    pub wakes: Option<Mood>,
+    pub opening: Opening,
     /// Slots to come without a block.
     pub skips: u32,
     pub orders: u64,
@@ -110,20 +110,8 @@ impl World {
             seed,
         );
         let mut habits = actions::habits(&mut rng);
-        let mut wakes = None;
-        match rng.u8(..6) {
-            // Payments are there before the first block.
-            0 => {
-                nodes[0].iter().for_each(|node| node.feel(Mood::Down));
-                wakes = rng.bool().then_some(Mood::Forgetful);
-            }
-            // The preferred node is dead for good.
-            1 => {
-                nodes[1][0].feel(Mood::Down);
-                habits.retain(|(action, _)| !action.is_about_nodes());
-            }
-            _ => {}
-        }
+        let opening = Opening::draw(&mut rng);
+        opening.set(&nodes, &chains[0], &mut habits);
         let policy = AmountPolicy {
             ambiguity: if rng.bool() {
                 AmbiguityRule::Reject
@@ -135,7 +123,7 @@ impl World {
         Self {
             steps_left: rng.u32(STEPS),
             habits,
-            wakes,
+            opening,
             rng,
             journal,
             disk: Disk::holding(Vec::new(), u64::MAX),
