@@ -51,7 +51,9 @@
 //! | remove events that are still owed | 8: removed too early | 2 |
 //! | never fail over | 9: the chain falls behind | 25 |
 //! | one webhook at a time over all receivers | 9: a delivery to a well receiver is overdue | 33 |
-//! LASTROWS//!
+//! | the second chain waits for the first one's cursor | 9: the chain falls behind | 49 |
+//! | believe a single denial of an old block at the first start | 3: starts too late | 50 |
+//!
 //! One bug is not noticed: to deal again with a transfer that is on record and stands (`Draft::is_settled` gone). Nothing calls for it
 //! while the cursor lets every block in once; it guards against the day when it does not.
 #![allow(clippy::unwrap_used)]
