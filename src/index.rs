@@ -3,7 +3,7 @@
 //! Derived from the store, rebuilt at start, moved on after each commit and before the commit is announced.
 //! It only narrows down a block's transfers; the ledger decides on the store itself.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,7 +13,7 @@ use crate::domain::address::Address;
 use crate::domain::changes::{PaymentChange, PaymentKeys};
 use crate::domain::ids::{ChainId, Height, PaymentId, Watched};
 use crate::domain::payment::{Awaits, Finality, Payment};
-use crate::store::WatchedPayment;
+use crate::store::{Store, StoreError, WatchedPayment};
 
 /// A payment that waits for confirmations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,8 @@ struct ChainCounts {
 #[derive(Debug, Default)]
 pub struct Index {
     addresses: DashMap<Watched, u32>,
-    confirming: Mutex<HashMap<PaymentId, Confirming>>,
+    /// In the order of creation, so that equal histories are told equally.
+    confirming: Mutex<BTreeMap<PaymentId, Confirming>>,
     counts: DashMap<ChainId, ChainCounts>,
 }
 
@@ -58,6 +59,23 @@ impl Index {
         for payment in confirming {
             self.set_confirming(payment.id, confirming_of(&payment));
         }
+    }
+
+    /// Fills an empty index from the store, at start.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub async fn rebuild(
+        &self,
+        chains: impl IntoIterator<Item = ChainId>,
+        store: &dyn Store,
+    ) -> Result<(), StoreError> {
+        let mut open = Vec::new();
+        for chain in chains {
+            open.push((chain, store.open_on(chain).await?.count));
+        }
+        self.load(store.watched().await?, open, store.confirming().await?);
+        Ok(())
     }
 
     /// Whether any payment takes notice of transfers to this address.

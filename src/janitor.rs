@@ -31,8 +31,9 @@ pub async fn run(
             tracing::warn!(error = %describe(&error), "cleaning up failed; it is tried again in an hour");
         }
         tokio::select! {
-            () = tokio::time::sleep(BETWEEN_ROUNDS) => {}
+            biased;
             () = shutdown::requested(&mut shutdown) => return,
+            () = tokio::time::sleep(BETWEEN_ROUNDS) => {}
         }
     }
 }

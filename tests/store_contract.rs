@@ -10,7 +10,7 @@ mod chain;
 mod deliveries;
 #[path = "store_contract/differential.rs"]
 mod differential;
-#[path = "store_contract/disk.rs"]
+#[path = "support/disk.rs"]
 mod disk;
 #[path = "support/domain.rs"]
 mod domain;

@@ -17,7 +17,6 @@ use crate::domain::amount::Decimals;
 use crate::domain::ledger::{AmbiguityRule, AmountPolicy};
 use crate::domain::payment::Finality;
 use crate::domain::wallet::{Wallet, Wallets};
-use crate::index::Index;
 use crate::ledger_task::Entropy;
 use crate::source::NodeConfig;
 use crate::source::Source;
@@ -25,7 +24,7 @@ use crate::source::budget::BudgetLimits;
 use crate::source::endpoints::Endpoints;
 use crate::source::http::{HttpLimits, http_client};
 use crate::source::node::TronNode;
-use crate::store::redb::{Location, Options, RedbStore};
+use crate::store::redb::{Location, Options, RedbStore, Threads};
 use crate::store::{Store, StoreIdentity};
 
 /// Confirmations of a TRON block that 19 of 27 representatives have built on, its own included.
@@ -43,6 +42,7 @@ pub async fn open_store(config: &Config, entropy: &dyn Entropy) -> anyhow::Resul
             location: Location::File(&path),
             cache_bytes,
             new_identity,
+            threads: Threads::Own,
         })
     })
     .await??;
@@ -102,16 +102,6 @@ pub fn wallets(config: &Config, chains: &Chains) -> anyhow::Result<Wallets> {
         wallets.push(made.with_context(|| format!("wallet {name} has no address left"))?);
     }
     Ok(Wallets::new(wallets))
-}
-
-/// Fills the index with what the store holds.
-pub async fn load_index(index: &Index, chains: &Chains, store: &dyn Store) -> anyhow::Result<()> {
-    let mut open = Vec::new();
-    for chain in chains.iter() {
-        open.push((chain.spec.id, store.open_on(chain.spec.id).await?.count));
-    }
-    index.load(store.watched().await?, open, store.confirming().await?);
-    Ok(())
 }
 
 /// The nodes of one chain, in the order of the configuration.

@@ -86,7 +86,8 @@ impl Hub {
         let chains = build::chains(config, store.as_ref()).await?;
         let wallets = build::wallets(config, &chains)?;
         let index = Arc::new(Index::default());
-        build::load_index(&index, &chains, store.as_ref()).await?;
+        let ids = chains.iter().map(|chain| chain.spec.id);
+        index.rebuild(ids, store.as_ref()).await?;
         let (announcer, commits) = Announcer::new(Arc::clone(&index));
         let announcer = Arc::new(announcer);
         store.observe(Arc::clone(&announcer) as _);

@@ -13,7 +13,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::callback_url::{CallbackPolicy, CallbackUrl};
 use super::outcome::{AttemptOutcome, Verdict};
-use super::sender::{Sender, SignedWebhook};
+use super::sender::{SignedWebhook, Transport};
 use super::signature::Secret;
 use crate::clock::Clock;
 use crate::domain::delivery::{Attempt, Delivery, DeliveryState};
@@ -41,7 +41,7 @@ const ERROR_PAUSE: Duration = Duration::from_secs(1);
 pub struct Parts {
     pub store: Arc<dyn Store>,
     pub ledger: Ledger,
-    pub sender: Arc<Sender>,
+    pub sender: Arc<dyn Transport>,
     pub policy: CallbackPolicy,
     pub secrets: Arc<[Secret]>,
     pub clock: Arc<dyn Clock>,
@@ -97,10 +97,11 @@ pub async fn run(parts: Parts, mut shutdown: Shutdown, drain: Duration) {
         let scan = start_due(&parts, &mut in_flight, &mut tasks).await;
         tokio::time::sleep(scan.pause()).await;
         tokio::select! {
-            () = tokio::time::sleep(scan.wait) => {}
-            () = parts.due.notified() => {}
-            Some(done) = tasks.join_next() => finish(&mut in_flight, done),
+            biased;
             () = shutdown::requested(&mut shutdown) => break,
+            Some(done) = tasks.join_next() => finish(&mut in_flight, done),
+            () = parts.due.notified() => {}
+            () = tokio::time::sleep(scan.wait) => {}
         }
         while let Some(done) = tasks.try_join_next() {
             finish(&mut in_flight, done);

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use reqwest::redirect;
@@ -16,7 +17,7 @@ use super::guard::GuardedResolver;
 use super::outcome::{
     AttemptOutcome, EXCERPT_BYTES, Failure, Verdict, excerpt, is_silent_end, retry_after,
 };
-use super::signature::{Secret, sign};
+use super::signature::{Received, Secret, sign};
 
 const USER_AGENT: &str = concat!("paybell/", env!("CARGO_PKG_VERSION"));
 /// How long a connection waits for the next webhook. Shorter than the 5 s after which common servers hang up, so
@@ -69,6 +70,26 @@ impl SignedWebhook {
             body,
         }
     }
+}
+
+impl SignedWebhook {
+    /// As its receiver gets it. `timestamp_text` keeps the header's text, which this type holds as a number.
+    pub fn received<'a>(&'a self, timestamp_text: &'a mut String) -> Received<'a> {
+        *timestamp_text = self.timestamp_s.to_string();
+        Received {
+            id: &self.id,
+            timestamp: timestamp_text,
+            signature: &self.signature,
+            body: &self.body,
+        }
+    }
+}
+
+/// Carries a webhook to its receiver: the guarded HTTP client, or the simulation's.
+#[async_trait]
+pub trait Transport: Send + Sync + 'static {
+    /// Makes one attempt. Never fails as a call: whatever happens is the outcome.
+    async fn send(&self, url: &CallbackUrl, webhook: SignedWebhook) -> AttemptOutcome;
 }
 
 /// Why there is no sender.
@@ -180,6 +201,12 @@ impl Sender {
     }
 }
 
+#[async_trait]
+impl Transport for Sender {
+    async fn send(&self, url: &CallbackUrl, webhook: SignedWebhook) -> AttemptOutcome {
+        Self::send(self, url, webhook).await
+    }
+}
 /// As much of an answer as came before the attempt ended.
 #[derive(Default)]
 struct Answer {

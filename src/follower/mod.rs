@@ -6,6 +6,7 @@
 
 mod catch_up;
 mod fork;
+mod oldest;
 pub mod pace;
 
 use std::collections::HashMap;
@@ -30,6 +31,7 @@ use crate::source::endpoints::{EndpointStats, Endpoints};
 use crate::source::{FetchedHeader, Source, SourceError};
 use crate::store::{CommitError, Store, StoreError, Write, describe};
 use catch_up::{Searched, Told};
+use oldest::oldest_kept;
 use pace::{IDLE_WAIT, Pace, Seen};
 
 /// Blocks fetched side by side while catching up.
@@ -121,10 +123,11 @@ impl Follower {
             // What the wait was chosen by: a payment created since must still be able to cut it short.
             let idle = self.parts.chain.read(|s| s.idle);
             tokio::select! {
-                () = tokio::time::sleep(wait) => {}
+                biased;
+                () = shutdown::requested(&mut shutdown) => return,
                 // Only an idle follower has reason to look sooner.
                 Ok(()) = watch_changed.changed(), if idle => {}
-                () = shutdown::requested(&mut shutdown) => return,
+                () = tokio::time::sleep(wait) => {}
             }
         }
     }
@@ -457,23 +460,6 @@ impl Follower {
                 .progress(id, depth(confirming.height, tip), required);
         }
     }
-}
-
-/// The oldest block above `missing` that a node keeps, where it keeps no block as old as that.
-async fn oldest_kept(
-    source: &dyn Source,
-    missing: Height,
-    head: &FetchedHeader,
-) -> Result<FetchedHeader, RoundError> {
-    let (mut missing, mut kept) = (missing, *head);
-    while kept.header.height > missing.next() {
-        let middle = Height(missing.0 + (kept.header.height.0 - missing.0) / 2);
-        match source.header(middle).await? {
-            Some(found) => kept = found,
-            None => missing = middle,
-        }
-    }
-    Ok(kept)
 }
 
 /// How far a walk came.

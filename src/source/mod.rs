@@ -70,6 +70,8 @@ pub struct SearchLimits {
     pub blocks: u64,
     /// Addresses that one request can ask for.
     pub addresses: usize,
+    /// A shorter gap is read block by block.
+    pub worth_from_blocks: u64,
 }
 
 /// What a search found.

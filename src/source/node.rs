@@ -19,6 +19,8 @@ use crate::domain::ids::{Height, UnixMs};
 
 /// Blocks in one search: java-tron takes 5,000, and the block before the first is asked for too.
 const MAX_SPAN_BLOCKS: u64 = 4_900;
+/// A search costs a handful of requests, whatever the gap.
+const WORTH_FROM_BLOCKS: u64 = 100;
 /// A node that cannot search so few is not asked to.
 const MIN_SPAN_BLOCKS: u64 = 150;
 /// Failures of batches and searches in a row after which the work goes on without them.
@@ -209,6 +211,7 @@ impl Source for TronNode {
             blocks: self.span_blocks.load(Ordering::Relaxed),
             // Room for the transfers that are asked for as proof.
             addresses: MAX_TOPIC_WORDS - 2,
+            worth_from_blocks: WORTH_FROM_BLOCKS,
         })
     }
 

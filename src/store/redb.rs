@@ -1,10 +1,10 @@
-//! The built-in store: one redb file, one writer thread, snapshots for readers.
+//! The built-in store: one redb file, one writer, snapshots for readers.
 //!
 //! Refuses a file of a newer format, and one that another process has open.
 
 use std::fs::TryLockError;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::read::{OpenPayments, Snapshot};
 use super::rows::{State, Stored};
 use super::view::{database, get};
-use super::writer::{self, Job, Publish};
+use super::writer::{self, Committer, Job, Publish};
 use super::{
     CommitError, Counters, DeliveryFilter, DueKey, EventRow, EventScope, Observer, Page,
     PaymentFilter, Plan, Store, StoreError, StoreIdentity, TransferFilter, WatchedPayment, Write,
@@ -49,6 +49,16 @@ pub struct Options<'a> {
     pub cache_bytes: usize,
     /// Used once, when the file is new.
     pub new_identity: StoreIdentity,
+    pub threads: Threads,
+}
+
+/// Where commits and queries, which block, are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Threads {
+    /// Commits on the writer's own thread, many in one transaction; queries on the runtime's blocking threads.
+    Own,
+    /// All on the caller's thread, one commit at a time: nothing depends on how threads are scheduled. For simulations.
+    Caller,
 }
 
 type SharedState = Arc<RwLock<State>>;
@@ -59,8 +69,18 @@ pub struct RedbStore {
     identity: StoreIdentity,
     state: SharedState,
     observer: SharedObserver,
-    jobs: Mutex<Option<mpsc::Sender<Job>>>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    threads: Threads,
+    writer: Mutex<Writer>,
+}
+
+/// Who commits.
+enum Writer {
+    Thread {
+        jobs: mpsc::Sender<Job>,
+        thread: JoinHandle<()>,
+    },
+    Caller(Box<Committer>),
+    Closed,
 }
 
 impl RedbStore {
@@ -75,23 +95,22 @@ impl RedbStore {
         let db = Arc::new(db);
         let shared: SharedState = Arc::new(RwLock::new(state));
         let observer: SharedObserver = Arc::default();
-        let (jobs, queue) = mpsc::channel(QUEUE_PLANS);
         let publisher = Publisher {
             state: Arc::clone(&shared),
             observer: Arc::clone(&observer),
         };
-        let writer_db = Arc::clone(&db);
-        let writer = std::thread::Builder::new()
-            .name("paybell-writer".to_owned())
-            .spawn(move || writer::run(&writer_db, state, queue, &publisher))
-            .map_err(|e| StoreError::Database(Box::new(e)))?;
+        let committer = Committer::new(Arc::clone(&db), state, Box::new(publisher));
+        let writer = match options.threads {
+            Threads::Own => Writer::start(committer)?,
+            Threads::Caller => Writer::Caller(Box::new(committer)),
+        };
         Ok(Self {
             db,
             identity,
             state: shared,
             observer,
-            jobs: Mutex::new(Some(jobs)),
-            writer: Mutex::new(Some(writer)),
+            threads: options.threads,
+            writer: Mutex::new(writer),
         })
     }
 
@@ -105,21 +124,13 @@ impl RedbStore {
 
     /// Commits what waits and ends the writer. Later commits fail with `Closed`. Blocking.
     pub fn close(&self) {
-        self.jobs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let writer = self
-            .writer
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let closed = std::mem::replace(&mut *self.lock_writer(), Writer::Closed);
+        let Writer::Thread { jobs, thread } = closed else {
+            return;
+        };
+        drop(jobs);
         // A plan may hold the last handle; the writer cannot wait for itself, and ends on its own.
-        let other = |thread: &JoinHandle<()>| thread.thread().id() != std::thread::current().id();
-        if writer
-            .filter(other)
-            .is_some_and(|thread| thread.join().is_err())
-        {
+        if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {
             tracing::error!("the store's writer had panicked");
         }
     }
@@ -128,11 +139,17 @@ impl RedbStore {
         *self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn sender(&self) -> Option<mpsc::Sender<Job>> {
-        self.jobs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    fn lock_writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands the plan to the writer's thread, or carries it out where there is none.
+    fn begin(&self, plan: Plan) -> Begun {
+        match &mut *self.lock_writer() {
+            Writer::Thread { jobs, .. } => Begun::Queued(jobs.clone(), plan),
+            Writer::Caller(committer) => Begun::Done(committer.commit_one(plan)),
+            Writer::Closed => Begun::Done(Err(StoreError::Closed.into())),
+        }
     }
 
     async fn query<T, F>(&self, query: F) -> Result<T, StoreError>
@@ -140,10 +157,40 @@ impl RedbStore {
         T: Send + 'static,
         F: FnOnce(&Snapshot) -> Result<T, StoreError> + Send + 'static,
     {
-        let db = Arc::clone(&self.db);
-        tokio::task::spawn_blocking(move || query(&Snapshot::begin(&db)?))
-            .await
-            .map_err(|e| StoreError::Database(Box::new(e)))?
+        self.blocking(move |db| query(&Snapshot::begin(db)?)).await
+    }
+
+    async fn blocking<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Database) -> Result<T, StoreError> + Send + 'static,
+    {
+        match self.threads {
+            Threads::Own => {
+                let db = Arc::clone(&self.db);
+                tokio::task::spawn_blocking(move || work(&db))
+                    .await
+                    .map_err(|e| StoreError::Database(Box::new(e)))?
+            }
+            Threads::Caller => work(&self.db),
+        }
+    }
+}
+
+/// A commit as far as it has come.
+enum Begun {
+    Queued(mpsc::Sender<Job>, Plan),
+    Done(Result<Arc<Write>, CommitError>),
+}
+
+impl Writer {
+    fn start(committer: Committer) -> Result<Self, StoreError> {
+        let (jobs, queue) = mpsc::channel(QUEUE_PLANS);
+        let thread = std::thread::Builder::new()
+            .name("paybell-writer".to_owned())
+            .spawn(move || writer::run(committer, queue))
+            .map_err(|e| StoreError::Database(Box::new(e)))?;
+        Ok(Self::Thread { jobs, thread })
     }
 }
 
@@ -288,8 +335,11 @@ fn load(db: &Database) -> Result<(StoreIdentity, State), StoreError> {
 #[async_trait]
 impl Store for RedbStore {
     async fn commit(&self, plan: Plan) -> Result<Arc<Write>, CommitError> {
+        let (jobs, plan) = match self.begin(plan) {
+            Begun::Queued(jobs, plan) => (jobs, plan),
+            Begun::Done(outcome) => return outcome,
+        };
         let (reply, answer) = oneshot::channel();
-        let jobs = self.sender().ok_or(StoreError::Closed)?;
         jobs.send(Job { plan, reply })
             .await
             .map_err(|_| StoreError::Closed)?;
@@ -388,10 +438,8 @@ impl Store for RedbStore {
     }
 
     async fn chain_id(&self, name: &str) -> Result<ChainId, StoreError> {
-        let (db, name) = (Arc::clone(&self.db), name.to_owned());
-        tokio::task::spawn_blocking(move || chain_id(&db, &name))
-            .await
-            .map_err(|e| StoreError::Database(Box::new(e)))?
+        let name = name.to_owned();
+        self.blocking(move |db| chain_id(db, &name)).await
     }
 
     async fn watched(&self) -> Result<Vec<WatchedPayment>, StoreError> {

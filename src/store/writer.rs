@@ -30,8 +30,38 @@ pub trait Publish: Send + 'static {
     fn publish(&self, state: State, writes: &[Arc<Write>]);
 }
 
+/// Commits plans on the state that the one before left, and tells of them.
+pub struct Committer {
+    db: Arc<Database>,
+    state: State,
+    publish: Box<dyn Publish>,
+}
+
+impl Committer {
+    pub fn new(db: Arc<Database>, state: State, publish: Box<dyn Publish>) -> Self {
+        Self { db, state, publish }
+    }
+
+    /// Commits these plans in one transaction and tells of it once it is on disk.
+    fn commit(&mut self, plans: Vec<Plan>) -> Result<Outcomes, StoreError> {
+        let (after, outcomes) = commit_group(&self.db, self.state, plans).inspect_err(|error| {
+            tracing::error!(error = %describe(error), "a commit failed; nothing of it was written");
+        })?;
+        self.state = after;
+        let writes: Vec<_> = outcomes.iter().flatten().map(Arc::clone).collect();
+        self.publish.publish(after, &writes);
+        Ok(outcomes)
+    }
+
+    /// Commits one plan, in a transaction of its own.
+    pub fn commit_one(&mut self, plan: Plan) -> Result<Arc<Write>, CommitError> {
+        let outcome = self.commit(vec![plan])?.pop();
+        outcome.unwrap_or(Err(CommitError::Store(StoreError::Closed)))
+    }
+}
+
 /// Runs until every sender is gone and the queue is empty.
-pub fn run(db: &Database, mut state: State, mut jobs: mpsc::Receiver<Job>, publish: &dyn Publish) {
+pub fn run(mut committer: Committer, mut jobs: mpsc::Receiver<Job>) {
     while let Some(first) = jobs.blocking_recv() {
         let mut group = vec![first];
         while group.len() < GROUP_PLANS {
@@ -42,15 +72,9 @@ pub fn run(db: &Database, mut state: State, mut jobs: mpsc::Receiver<Job>, publi
         }
         let (plans, replies): (Vec<Plan>, Vec<Reply>) =
             group.into_iter().map(|job| (job.plan, job.reply)).unzip();
-        match commit_group(db, state, plans) {
-            Ok((after, outcomes)) => {
-                state = after;
-                let writes: Vec<_> = outcomes.iter().flatten().map(Arc::clone).collect();
-                publish.publish(state, &writes);
-                answer(replies, outcomes);
-            }
+        match committer.commit(plans) {
+            Ok(outcomes) => answer(replies, outcomes),
             Err(error) => {
-                tracing::error!(error = %describe(&error), "a commit failed; nothing of it was written");
                 let failures = std::iter::repeat_with(|| Err(CommitError::Store(copy_of(&error))));
                 answer(replies, failures);
             }

@@ -8,7 +8,7 @@ use paybell::domain::changes::{Changes, View, ViewError};
 use paybell::domain::event::Event;
 use paybell::domain::ids::{EndpointId, EventId, Sequence};
 use paybell::domain::ledger::Refusal;
-use paybell::store::redb::{Location, Options, RedbStore};
+use paybell::store::redb::{Location, Options, RedbStore, Threads};
 use paybell::store::{CommitError, EventRow, NewEvent, Store, StoreError, StoreIdentity, Write};
 use redb::StorageBackend;
 use redb::backends::InMemoryBackend;
@@ -32,6 +32,7 @@ pub fn open(location: Location<'_>) -> Result<RedbStore, StoreError> {
         location,
         cache_bytes: CACHE_BYTES,
         new_identity: identity(),
+        threads: Threads::Own,
     })
 }
 

@@ -24,6 +24,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use warp::Filter;
 use warp::filters::BoxedFilter;
@@ -145,10 +146,20 @@ async fn serve(context: Arc<SocketContext>, upgrade: OnUpgrade, number: u64) {
         Ok(Err(error)) => return tracing::debug!(%error, "a socket was not upgraded"),
         Err(_) => return tracing::debug!("a socket was not upgraded in time"),
     };
-    let line = Line::open(TokioIo::new(upgraded), limits).await;
+    talk(Arc::clone(&context), TokioIo::new(upgraded), number).await;
+}
+
+/// Serves one stream whose handshake is done, to its end. `number` places it in the drain.
+pub async fn talk<S>(context: Arc<SocketContext>, stream: S, number: u64)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let limits = &context.limits;
+    let line = Line::open(stream, limits).await;
     let turn = limits.shutdown_delay(number);
     let session = Session::new(Arc::clone(&context), line);
     tokio::select! {
+        biased;
         () = session.run(shutdown(context.shutdown.clone(), turn)) => {}
         // A peer that does not read cannot hold up the drain.
         () = shutdown(context.shutdown.clone(), turn + limits.shutdown_grace) => {}

@@ -19,7 +19,7 @@ use paybell::domain::ledger::{AmbiguityRule, AmountPolicy};
 use paybell::domain::payment::{Finality, Payment};
 use paybell::domain::wallet::Wallets;
 use paybell::ledger_task::{Entropy, Ledger};
-use paybell::store::redb::{Location, Options, RedbStore};
+use paybell::store::redb::{Location, Options, RedbStore, Threads};
 use paybell::store::{Store, StoreIdentity};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
@@ -79,6 +79,7 @@ fn context() -> ApiContext {
             token_secret: [1; 32],
             webhook_secret: [2; 32],
         },
+        threads: Threads::Caller,
     });
     let store: Arc<dyn Store> = Arc::new(opened.expect("a store"));
     let policy = AmountPolicy {

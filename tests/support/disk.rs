@@ -1,5 +1,7 @@
 //! A disk that loses power: at a chosen operation everything fails, and of what was written since the last sync only
-//! some sectors survive.
+//! some sectors survive. Or one operation fails and the rest go on; or the program is killed and the disk keeps what it
+//! was given.
+#![allow(dead_code)]
 
 use std::io::{Error, ErrorKind};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -25,6 +27,9 @@ struct State {
     operations: u64,
     /// The power fails at this operation.
     fails_at: u64,
+    /// This operation alone fails.
+    errs_at: Option<u64>,
+    failed: bool,
 }
 
 /// Clones share the disk.
@@ -47,6 +52,52 @@ impl Disk {
 
     pub fn operations(&self) -> u64 {
         self.state().operations
+    }
+
+    /// The power fails at this operation from now, 1 being the next.
+    pub fn cut_power_in(&self, operations: u64) {
+        let mut state = self.state();
+        state.fails_at = state.operations + operations;
+    }
+
+    /// This operation from now fails alone.
+    pub fn fail_once_in(&self, operations: u64) {
+        let mut state = self.state();
+        state.errs_at = Some(state.operations + operations);
+    }
+
+    /// Nothing more reaches it: whoever used it is as good as dead.
+    pub fn stop(&self) {
+        let mut state = self.state();
+        state.fails_at = state.operations;
+    }
+
+    /// Some operation has failed.
+    pub fn has_failed(&self) -> bool {
+        self.state().failed
+    }
+
+    pub fn has_power(&self) -> bool {
+        let state = self.state();
+        state.operations < state.fails_at
+    }
+
+    /// Some operation may fail, now or later.
+    pub fn is_in_danger(&self) -> bool {
+        let state = self.state();
+        state.fails_at != u64::MAX || state.errs_at.is_some()
+    }
+
+    /// The disk as the next program finds it after the last was killed: what was not synced still waits for it.
+    pub fn after_kill(&self) -> Self {
+        let state = self.state();
+        Self(Arc::new(Mutex::new(State {
+            safe: state.safe.clone(),
+            seen: state.seen.clone(),
+            unsynced: state.unsynced.clone(),
+            fails_at: u64::MAX,
+            ..State::default()
+        })))
     }
 
     /// What is on the disk when the power comes back: `keeps` says of each unsynced sector whether it survived.
@@ -89,11 +140,16 @@ fn put(bytes: &mut Vec<u8>, at: usize, data: &[u8]) {
 impl State {
     fn step(&mut self) -> Result<(), Error> {
         self.operations += 1;
+        if self.errs_at == Some(self.operations) {
+            self.failed = true;
+            return Err(Error::other("the disk failed once"));
+        }
         self.powered()
     }
 
-    fn powered(&self) -> Result<(), Error> {
+    fn powered(&mut self) -> Result<(), Error> {
         if self.operations >= self.fails_at {
+            self.failed = true;
             return Err(Error::other("the power is gone"));
         }
         Ok(())
@@ -102,13 +158,13 @@ impl State {
 
 impl StorageBackend for Disk {
     fn len(&self) -> Result<u64, Error> {
-        let state = self.state();
+        let mut state = self.state();
         state.powered()?;
         Ok(state.seen.len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), Error> {
-        let state = self.state();
+        let mut state = self.state();
         state.powered()?;
         let from = offset as usize;
         let bytes = state.seen.get(from..from + out.len());
