@@ -38,6 +38,8 @@ const CATCH_UP_PARALLEL: usize = 8;
 const WALK_BLOCKS: u64 = 100;
 /// Fewer headers are asked for one by one.
 const HEADERS_AT_ONCE_FROM: usize = 3;
+/// Heads go backwards where several nodes answer under one name, but not by more blocks than this.
+const MAX_HEAD_BACK_BLOCKS: u64 = 100;
 /// Before the oldest open payment's creation, when the first cursor is looked for.
 const START_MARGIN_MS: u64 = 60_000;
 
@@ -65,6 +67,27 @@ pub enum RoundError {
     BelowFinal { node: String, final_height: Height },
     #[error("{node} contradicts itself: the block above its block {height} does not follow it")]
     Torn { node: String, height: Height },
+    #[error(
+        "{node} is far behind: its head is {head}, and block {tip} was read before; should its chain have begun anew, the hub needs a new data file"
+    )]
+    FarBehind {
+        node: String,
+        head: Height,
+        tip: Height,
+    },
+}
+
+impl RoundError {
+    /// What a node's answers contradict, themselves or the chain that is followed, though each of them is sound.
+    fn contradiction(&self) -> Option<String> {
+        match self {
+            Self::Source(_) | Self::Commit(_) | Self::Store(_) => None,
+            Self::Gap { .. }
+            | Self::BelowFinal { .. }
+            | Self::Torn { .. }
+            | Self::FarBehind { .. } => Some(self.to_string()),
+        }
+    }
 }
 
 /// Told of confirmations as blocks come in.
@@ -208,21 +231,45 @@ impl Follower {
     /// Brings the cursor up to the node's head, then asks what is final where someone waits for it.
     pub async fn round(&mut self, shutdown: &Shutdown) -> Result<Seen, RoundError> {
         let source = self.parts.endpoints.pick();
+        let ended = self.round_with(source.as_ref(), shutdown).await;
+        match &ended {
+            Ok(_) => source.round_ended(None),
+            Err(error) => {
+                if let Some(contradiction) = error.contradiction() {
+                    source.round_ended(Some(contradiction));
+                }
+            }
+        }
+        ended
+    }
+
+    async fn round_with(
+        &mut self,
+        source: &dyn Source,
+        shutdown: &Shutdown,
+    ) -> Result<Seen, RoundError> {
         let head = source.head().await?;
         let seen = self.note_head(&head.header);
         if self.cursor.is_none() {
             self.load_cursor().await?;
         }
         match self.cursor {
-            None => self.start(source.as_ref(), &head).await?,
+            None => self.start(source, &head).await?,
+            Some(cursor) if is_far_behind(&head, &cursor) => {
+                return Err(RoundError::FarBehind {
+                    node: source.name().to_owned(),
+                    head: head.header.height,
+                    tip: cursor.tip.height,
+                });
+            }
             Some(cursor) if self.nothing_to_find() => {
                 if head.header.height > cursor.tip.height {
                     self.jump(&head.header, Watching::Nothing).await?;
                 }
             }
-            Some(_) => self.walk(source.as_ref(), head, shutdown).await?,
+            Some(_) => self.walk(source, head, shutdown).await?,
         }
-        self.ask_final(source.as_ref()).await?;
+        self.ask_final(source).await?;
         Ok(seen)
     }
 
@@ -474,6 +521,10 @@ async fn oldest_kept(
         }
     }
     Ok(kept)
+}
+
+fn is_far_behind(head: &FetchedHeader, cursor: &Cursor) -> bool {
+    head.header.height.0.saturating_add(MAX_HEAD_BACK_BLOCKS) < cursor.tip.height.0
 }
 
 /// How far a walk came.

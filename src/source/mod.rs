@@ -143,6 +143,10 @@ pub trait Source: Send + Sync + 'static {
         Ok(None)
     }
 
+    /// How a round of questions ended: whether answers that were sound one by one made sense together. A source that
+    /// keeps no record passes it over.
+    fn round_ended(&self, _contradiction: Option<String>) {}
+
     /// The endpoint's host, for logs and stats; never the API key.
     fn name(&self) -> &str;
 
