@@ -166,6 +166,11 @@ async fn a_node_that_contradicts_the_final_chain_is_passed_over() {
     second.add_block(0, paying(2, OTHER_WALLET));
     second.finalize(0);
     status_of(hub.hub(), &id, "completed").await;
+    eventually("the other chain's head is forgotten", async || {
+        let stats = get(&format!("{}/stats", hub.hub())).await.json();
+        (stats["chains"][0]["head"] == second.head()).then_some(())
+    })
+    .await;
     let told = endpoint(&hub, 0).await["last_error"].to_string();
     assert!(told.contains("leaves ours below the final block"), "{told}");
 }
@@ -191,4 +196,32 @@ async fn a_chain_that_begins_anew_is_told() {
         error.contains("needs a new data file").then_some(())
     })
     .await;
+}
+
+/// Found in review: while nothing was watched, one head of a wrong network took the cursor up to its height; there it
+/// stayed, and no block of the right chain was ever read again.
+#[tokio::test]
+async fn a_head_that_was_too_high_is_taken_back_while_nothing_is_watched() {
+    let (node, folder) = (Node::start().await, tempfile::tempdir().unwrap());
+    for _ in 0..150 {
+        node.add_block(0, vec![]);
+    }
+    let hub = Program::serve(folder.path(), &config(folder.path(), &node.url(), SLOT_MS));
+    eventually("the head is known", async || {
+        let stats = get(&format!("{}/stats", hub.hub())).await.json();
+        (stats["chains"][0]["tip"] == node.head()).then_some(())
+    })
+    .await;
+    assert_eq!(hub.terminate(), Some(0));
+    node.drop_blocks(120);
+    let hub = Program::serve(folder.path(), &config(folder.path(), &node.url(), SLOT_MS));
+    eventually("the cursor is back", async || {
+        let stats = get(&format!("{}/stats", hub.hub())).await.json();
+        (stats["chains"][0]["tip"] == node.head()).then_some(())
+    })
+    .await;
+    let id = create_at(&hub, WALLET).await;
+    node.add_block(0, paying(1, WALLET));
+    node.finalize(0);
+    status_of(hub.hub(), &id, "completed").await;
 }

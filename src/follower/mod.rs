@@ -216,6 +216,10 @@ impl Follower {
     fn note_failure(&mut self, error: &RoundError) -> Seen {
         // What the store holds is the truth; a refusal means that our copy was not.
         self.cursor = None;
+        if let RoundError::BelowFinal { .. } = error {
+            // The head was another chain's: the next one may be lower.
+            self.parts.chain.update(|s| s.head = s.tip);
+        }
         let chain = &self.parts.chain.spec.name;
         match error {
             RoundError::Source(SourceError::NotReady { .. } | SourceError::Mismatch { .. }) => {
@@ -255,17 +259,18 @@ impl Follower {
         }
         match self.cursor {
             None => self.start(source, &head).await?,
+            Some(cursor) if self.nothing_to_find() => {
+                // A cursor that a wrong node's head took too far comes back as well.
+                if head.header.height > cursor.tip.height || is_far_behind(&head, &cursor) {
+                    self.jump(&head.header, Watching::Nothing).await?;
+                }
+            }
             Some(cursor) if is_far_behind(&head, &cursor) => {
                 return Err(RoundError::FarBehind {
                     node: source.name().to_owned(),
                     head: head.header.height,
                     tip: cursor.tip.height,
                 });
-            }
-            Some(cursor) if self.nothing_to_find() => {
-                if head.header.height > cursor.tip.height {
-                    self.jump(&head.header, Watching::Nothing).await?;
-                }
             }
             Some(_) => self.walk(source, head, shutdown).await?,
         }
