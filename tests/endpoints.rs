@@ -225,3 +225,32 @@ async fn a_head_that_was_too_high_is_taken_back_while_nothing_is_watched() {
     node.finalize(0);
     status_of(hub.hub(), &id, "completed").await;
 }
+
+/// Found in review: after one absurd head the hub was "a million blocks behind" for good, and its only node counted as
+/// one that stands still.
+#[tokio::test]
+async fn one_head_that_was_too_high_is_forgotten() {
+    let (node, folder) = (Node::start().await, tempfile::tempdir().unwrap());
+    let hub = Program::serve(folder.path(), &config(folder.path(), &node.url(), SLOT_MS));
+    let id = create_at(&hub, WALLET).await;
+    let chain = async || get(&format!("{}/health", hub.hub())).await.json()["chains"][0].clone();
+    let height = node.head() + 1_000_000;
+    let head = serde_json::json!({
+        "blockID": format!("{height:016x}{}", "52".repeat(24)),
+        "block_header": {"raw_data": {
+            "number": height, "txTrieRoot": "00".repeat(32), "parentHash": "00".repeat(32), "timestamp": 1,
+        }},
+    });
+    node.lie("/wallet/getblock", 200, &head.to_string());
+    eventually("the lie is found out", async || {
+        let error = chain().await["last_error"].to_string();
+        error.contains("does not show block").then_some(())
+    })
+    .await;
+    node.add_block(0, paying(1, WALLET));
+    node.finalize(0);
+    status_of(hub.hub(), &id, "completed").await;
+    let told = chain().await;
+    assert_eq!(told["head"], node.head(), "{told}");
+    assert_eq!(told["endpoints"][0]["healthy"], true, "{told}");
+}

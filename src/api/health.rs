@@ -216,13 +216,14 @@ async fn store_trouble(ctx: &ApiContext) -> Option<String> {
 /// Why a chain counts as lagging, if it does.
 fn lag(spec: &ChainSpec, standing: &Standing, now: UnixMs) -> Option<String> {
     let name = &spec.name;
-    let Some(last_success) = standing.last_success_at else {
-        return Some(format!("{name}: no node has answered yet"));
-    };
+    // First: the round that catches up is long, and its end is the first success.
     let behind = standing.blocks_behind();
     if behind > MAX_BLOCKS_BEHIND {
         return Some(format!("{name}: {behind} blocks behind the chain's head"));
     }
+    let Some(last_success) = standing.last_success_at else {
+        return Some(format!("{name}: no node has answered yet"));
+    };
     let allowed_ms = if standing.idle {
         MAX_IDLE_SILENCE_MS
     } else {

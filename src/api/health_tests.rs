@@ -31,6 +31,9 @@ async fn health_tells_lag_and_a_dead_store() {
     };
     chain.update(|s| s.head = Some(Height(141)));
     degraded("21 blocks behind").await;
+    // Found in review: a hub in its first catch-up said that no node had answered.
+    chain.update(|s| s.last_success_at = None);
+    degraded("21 blocks behind").await;
     chain.update(|s| {
         s.head = s.tip;
         s.last_success_at = Some(NOW.minus_ms(60_001));

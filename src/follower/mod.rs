@@ -27,7 +27,7 @@ use crate::index::Index;
 use crate::ledger_task::Ledger;
 use crate::shutdown::{self, Shutdown};
 use crate::source::endpoints::{EndpointStats, Endpoints};
-use crate::source::{FetchedHeader, Source, SourceError};
+use crate::source::{FetchedHeader, Source, SourceError, is_far_below};
 use crate::store::{CommitError, Store, StoreError, Write, describe};
 use catch_up::{Searched, Told};
 use pace::{IDLE_WAIT, Pace, Seen};
@@ -38,8 +38,6 @@ const CATCH_UP_PARALLEL: usize = 8;
 const WALK_BLOCKS: u64 = 100;
 /// Fewer headers are asked for one by one.
 const HEADERS_AT_ONCE_FROM: usize = 3;
-/// Heads go backwards where several nodes answer under one name, but not by more blocks than this.
-const MAX_HEAD_BACK_BLOCKS: u64 = 100;
 /// Before the oldest open payment's creation, when the first cursor is looked for.
 const START_MARGIN_MS: u64 = 60_000;
 
@@ -261,11 +259,13 @@ impl Follower {
             None => self.start(source, &head).await?,
             Some(cursor) if self.nothing_to_find() => {
                 // A cursor that a wrong node's head took too far comes back as well.
-                if head.header.height > cursor.tip.height || is_far_behind(&head, &cursor) {
+                if head.header.height > cursor.tip.height
+                    || is_far_below(head.header.height, cursor.tip.height)
+                {
                     self.jump(&head.header, Watching::Nothing).await?;
                 }
             }
-            Some(cursor) if is_far_behind(&head, &cursor) => {
+            Some(cursor) if is_far_below(head.header.height, cursor.tip.height) => {
                 return Err(RoundError::FarBehind {
                     node: source.name().to_owned(),
                     head: head.header.height,
@@ -295,7 +295,8 @@ impl Follower {
 
     fn note_head(&self, head: &BlockHeader) -> Seen {
         let before = self.parts.chain.standing().head;
-        if before.is_some_and(|known| head.height <= known) {
+        let is_old = |known| head.height <= known && !is_far_below(head.height, known);
+        if before.is_some_and(is_old) {
             return Seen::SameHead;
         }
         self.parts.chain.update(|s| {
@@ -399,8 +400,9 @@ impl Follower {
             newest_transfer: self.newest_transfer,
             walked: Ok(Walked::Whole),
         };
-        let first = from.tip.height.0 + 1;
-        let last = head.header.height.0.min(from.tip.height.0 + WALK_BLOCKS);
+        let first = from.tip.height.next().0;
+        let most = from.tip.height.0.saturating_add(WALK_BLOCKS);
+        let last = head.header.height.0.min(most);
         let heights: Vec<Height> = (first..=last).map(Height).collect();
         let known = match self.headers_at(source, &heights).await {
             Ok(known) => known,
@@ -526,10 +528,6 @@ async fn oldest_kept(
         }
     }
     Ok(kept)
-}
-
-fn is_far_behind(head: &FetchedHeader, cursor: &Cursor) -> bool {
-    head.header.height.0.saturating_add(MAX_HEAD_BACK_BLOCKS) < cursor.tip.height.0
 }
 
 /// How far a walk came.

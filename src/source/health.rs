@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::error::SourceError;
+use super::is_far_below;
 use crate::domain::ids::{Height, UnixMs};
 
 /// Faults at one kind of question in a row that set an endpoint aside.
@@ -152,7 +153,7 @@ impl Health {
     pub(super) fn head_answered(&self, height: Height, standstill_ms: u64, now: UnixMs) -> Verdict {
         let mut state = self.lock();
         let seen = match state.head {
-            Some(seen) if height <= seen.height => HeadSeen {
+            Some(seen) if height <= seen.height && !is_far_below(height, seen.height) => HeadSeen {
                 answers_since: seen.answers_since.saturating_add(1),
                 ..seen
             },
