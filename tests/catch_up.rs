@@ -141,6 +141,25 @@ async fn a_node_whose_search_finds_nothing_is_read_block_by_block() {
     assert!(headers.as_u64().expect("a count") >= 600, "{asked}");
 }
 
+/// Found in review: the search asked JSON-RPC for the headers between its spans and took a missing one for an error, round
+/// after round. A host whose JSON-RPC is behind its HTTP API (two nodes, one of them stuck) stopped the hub for good.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_json_rpc_is_behind_is_read_block_by_block() {
+    let (sandbox, folder) = (sandbox().await, tempfile::tempdir().expect("a folder"));
+    let settings = settings(folder.path(), &sandbox, "auto");
+    watch_and_stop(folder.path(), &sandbox, &settings, 3).await;
+    outage(&sandbox, 150, 1).await;
+    let fault = json!({"kind": "stale_node", "path": "/jsonrpc", "for_ms": 600_000});
+    command(&sandbox, "fault", fault).await;
+    for n in 1..3 {
+        pay(sandbox.url("sandbox"), &address(n), "5.00").await;
+        mine(&sandbox, 200).await;
+    }
+    let hub = Program::serve(folder.path(), &settings);
+    caught_up(&hub, &sandbox).await;
+    completed(&hub, 3).await;
+}
+
 /// Without JSON-RPC a gap is read in parallel, and `/stats` tells how far that has come.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_search_the_gap_is_read_and_its_progress_told() {

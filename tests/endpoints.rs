@@ -147,3 +147,110 @@ async fn nodes_on_two_branches_are_followed_one_at_a_time() {
     let expected = ["created", "detected", "reverted", "detected", "completed"];
     assert_eq!(kinds, expected.map(|kind| format!("payment.{kind}")));
 }
+
+/// Found in review: a node on a chain that leaves ours below a final block (a wrong network, a restored snapshot) failed
+/// every round, but its answers were sound one by one, so it was never set aside and the healthy second node never asked.
+#[tokio::test]
+async fn a_node_that_contradicts_the_final_chain_is_passed_over() {
+    let (first, folder) = (Node::start().await, tempfile::tempdir().unwrap());
+    let second = first.copy().await;
+    let hub = serve(folder.path(), [&first, &second]);
+    let id = create_at(&hub, WALLET).await;
+    add_to_both([&first, &second], &paying(1, WALLET));
+    status_of(hub.hub(), &id, "completed").await;
+    first.drop_blocks(1);
+    for _ in 0..3 {
+        first.add_block(1, vec![]);
+    }
+    let id = create_at(&hub, OTHER_WALLET).await;
+    second.add_block(0, paying(2, OTHER_WALLET));
+    second.finalize(0);
+    status_of(hub.hub(), &id, "completed").await;
+    eventually("the other chain's head is forgotten", async || {
+        let stats = get(&format!("{}/stats", hub.hub())).await.json();
+        (stats["chains"][0]["head"] == second.head()).then_some(())
+    })
+    .await;
+    let told = endpoint(&hub, 0).await["last_error"].to_string();
+    assert!(told.contains("leaves ours below the final block"), "{told}");
+}
+
+/// Found in review: a sandbox or a private chain that began anew under a running hub left it waiting for its old height,
+/// healthy and without a word, until the new chain came that far.
+#[tokio::test]
+async fn a_chain_that_begins_anew_is_told() {
+    let (node, folder) = (Node::start().await, tempfile::tempdir().unwrap());
+    let hub = Program::serve(folder.path(), &config(folder.path(), &node.url(), SLOT_MS));
+    create_at(&hub, WALLET).await;
+    for _ in 0..150 {
+        node.add_block(0, vec![]);
+    }
+    let chain = async || get(&format!("{}/health", hub.hub())).await.json()["chains"][0].clone();
+    eventually("the chain is read", async || {
+        (chain().await["tip"] == node.head()).then_some(())
+    })
+    .await;
+    node.drop_blocks(120);
+    eventually("the operator is told", async || {
+        let error = chain().await["last_error"].to_string();
+        error.contains("needs a new data file").then_some(())
+    })
+    .await;
+}
+
+/// Found in review: while nothing was watched, one head of a wrong network took the cursor up to its height; there it
+/// stayed, and no block of the right chain was ever read again.
+#[tokio::test]
+async fn a_head_that_was_too_high_is_taken_back_while_nothing_is_watched() {
+    let (node, folder) = (Node::start().await, tempfile::tempdir().unwrap());
+    for _ in 0..150 {
+        node.add_block(0, vec![]);
+    }
+    let hub = Program::serve(folder.path(), &config(folder.path(), &node.url(), SLOT_MS));
+    eventually("the head is known", async || {
+        let stats = get(&format!("{}/stats", hub.hub())).await.json();
+        (stats["chains"][0]["tip"] == node.head()).then_some(())
+    })
+    .await;
+    assert_eq!(hub.terminate(), Some(0));
+    node.drop_blocks(120);
+    let hub = Program::serve(folder.path(), &config(folder.path(), &node.url(), SLOT_MS));
+    eventually("the cursor is back", async || {
+        let stats = get(&format!("{}/stats", hub.hub())).await.json();
+        (stats["chains"][0]["tip"] == node.head()).then_some(())
+    })
+    .await;
+    let id = create_at(&hub, WALLET).await;
+    node.add_block(0, paying(1, WALLET));
+    node.finalize(0);
+    status_of(hub.hub(), &id, "completed").await;
+}
+
+/// Found in review: after one absurd head the hub was "a million blocks behind" for good, and its only node counted as
+/// one that stands still.
+#[tokio::test]
+async fn one_head_that_was_too_high_is_forgotten() {
+    let (node, folder) = (Node::start().await, tempfile::tempdir().unwrap());
+    let hub = Program::serve(folder.path(), &config(folder.path(), &node.url(), SLOT_MS));
+    let id = create_at(&hub, WALLET).await;
+    let chain = async || get(&format!("{}/health", hub.hub())).await.json()["chains"][0].clone();
+    let height = node.head() + 1_000_000;
+    let head = serde_json::json!({
+        "blockID": format!("{height:016x}{}", "52".repeat(24)),
+        "block_header": {"raw_data": {
+            "number": height, "txTrieRoot": "00".repeat(32), "parentHash": "00".repeat(32), "timestamp": 1,
+        }},
+    });
+    node.lie("/wallet/getblock", 200, &head.to_string());
+    eventually("the lie is found out", async || {
+        let error = chain().await["last_error"].to_string();
+        error.contains("does not show block").then_some(())
+    })
+    .await;
+    node.add_block(0, paying(1, WALLET));
+    node.finalize(0);
+    status_of(hub.hub(), &id, "completed").await;
+    let told = chain().await;
+    assert_eq!(told["head"], node.head(), "{told}");
+    assert_eq!(told["endpoints"][0]["healthy"], true, "{told}");
+}

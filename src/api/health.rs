@@ -10,7 +10,7 @@ use warp::reply::Response;
 use super::problem::Problem;
 use super::wire::scalar::Seconds;
 use super::{ApiContext, RunMode, answer};
-use crate::chains::{Chain, EndpointStanding, Standing};
+use crate::chains::{Chain, ChainSpec, EndpointStanding, Standing};
 use crate::domain::ids::UnixMs;
 use crate::domain::payment::Status;
 use crate::store::Counters;
@@ -19,6 +19,8 @@ use crate::store::Counters;
 const STORE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Blocks behind the head from which on a chain counts as lagging; a minute on TRON.
 const MAX_BLOCKS_BEHIND: u64 = 20;
+/// Blocks so much younger than this machine's clock mean that the clock is wrong.
+const MAX_CLOCK_BEHIND_MS: u64 = 600_000;
 /// Age of a chain's last useful answer from which on it counts as lagging.
 const MAX_SILENCE_MS: u64 = 60_000;
 /// The same while nothing is watched: heads are then asked for once a minute.
@@ -131,7 +133,7 @@ pub async fn health(ctx: &ApiContext) -> Result<Response, Problem> {
         ctx.chains.iter().map(|c| (c, c.standing())).collect();
     let lags = chains
         .iter()
-        .filter_map(|(chain, standing)| lag(&chain.spec.name, standing, now));
+        .filter_map(|(chain, standing)| lag(&chain.spec, standing, now));
     let reasons: Vec<String> = store_trouble.clone().into_iter().chain(lags).collect();
     let status = match (&store_trouble, reasons.is_empty()) {
         (Some(_), _) => "unhealthy",
@@ -212,23 +214,47 @@ async fn store_trouble(ctx: &ApiContext) -> Option<String> {
 }
 
 /// Why a chain counts as lagging, if it does.
-fn lag(name: &str, standing: &Standing, now: UnixMs) -> Option<String> {
-    let Some(last_success) = standing.last_success_at else {
-        return Some(format!("{name}: no node has answered yet"));
-    };
+fn lag(spec: &ChainSpec, standing: &Standing, now: UnixMs) -> Option<String> {
+    let name = &spec.name;
+    // First: the round that catches up is long, and its end is the first success.
     let behind = standing.blocks_behind();
     if behind > MAX_BLOCKS_BEHIND {
         return Some(format!("{name}: {behind} blocks behind the chain's head"));
     }
+    let Some(last_success) = standing.last_success_at else {
+        return Some(format!("{name}: no node has answered yet"));
+    };
     let allowed_ms = if standing.idle {
         MAX_IDLE_SILENCE_MS
     } else {
         MAX_SILENCE_MS
     };
     let silence_ms = now.0.saturating_sub(last_success.0);
-    (silence_ms > allowed_ms).then(|| {
+    if silence_ms > allowed_ms {
         let seconds = silence_ms / 1000;
-        format!("{name}: no node has given a useful answer for {seconds} s")
+        return Some(format!(
+            "{name}: no node has given a useful answer for {seconds} s"
+        ));
+    }
+    let slots_ms = spec.slot_ms.saturating_mul(MAX_BLOCKS_BEHIND);
+    wrong_time(name, standing.tip_time?, now, allowed_ms.max(slots_ms))
+}
+
+/// Answers come, but the newest block's time is not ours: the chain stands still, or one of the two clocks is wrong.
+fn wrong_time(name: &str, tip_time: UnixMs, now: UnixMs, allowed_ms: u64) -> Option<String> {
+    let (age_ms, ahead_ms) = (
+        now.0.saturating_sub(tip_time.0),
+        tip_time.0.saturating_sub(now.0),
+    );
+    if age_ms > allowed_ms {
+        let seconds = age_ms / 1000;
+        return Some(format!(
+            "{name}: the newest block is {seconds} s old; its nodes stand still, or this machine's clock is ahead"
+        ));
+    }
+    (ahead_ms > MAX_CLOCK_BEHIND_MS).then(|| {
+        let seconds = ahead_ms / 1000;
+        format!("{name}: the newest block is {seconds} s in the future; this machine's clock is behind, and payments expire too soon")
     })
 }
 

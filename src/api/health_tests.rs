@@ -31,6 +31,9 @@ async fn health_tells_lag_and_a_dead_store() {
     };
     chain.update(|s| s.head = Some(Height(141)));
     degraded("21 blocks behind").await;
+    // Found in review: a hub in its first catch-up said that no node had answered.
+    chain.update(|s| s.last_success_at = None);
+    degraded("21 blocks behind").await;
     chain.update(|s| {
         s.head = s.tip;
         s.last_success_at = Some(NOW.minus_ms(60_001));
@@ -40,6 +43,17 @@ async fn health_tells_lag_and_a_dead_store() {
     assert_eq!(hub.get("/health").await.json()["status"], "healthy");
     chain.update(|s| s.last_success_at = Some(NOW.minus_ms(150_001)));
     degraded("150 s").await;
+    // Found in review: a node that answered with the same old head for hours passed for healthy.
+    chain.update(|s| {
+        s.idle = false;
+        s.last_success_at = Some(NOW);
+        s.tip_time = Some(NOW.minus_ms(60_001));
+    });
+    degraded("the newest block is 60 s old").await;
+    chain.update(|s| s.idle = true);
+    assert_eq!(hub.get("/health").await.json()["status"], "healthy");
+    chain.update(|s| s.tip_time = Some(NOW.plus_ms(600_001)));
+    degraded("600 s in the future").await;
     chain.update(|s| s.last_success_at = None);
     degraded("no node has answered yet").await;
 

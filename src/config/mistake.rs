@@ -1,6 +1,6 @@
 //! What can be wrong with a configuration, and where: places, problems, and all of them together.
 //!
-//! Refuses to quote the values of secrets and URLs; other values are quoted escaped and cut.
+//! Refuses to quote the values of secrets and URLs, and whatever looks like a private key; other values are quoted escaped and cut.
 
 use std::fmt;
 use std::io;
@@ -13,6 +13,7 @@ use super::chain::{CONFIRMATIONS, ChainNameError};
 use super::load::Origin;
 use super::secret::SecretError;
 use super::tree::NUMBER_IN_QUOTES;
+use super::wallet::private_look;
 use super::web::WebError;
 use crate::domain::account_key::AccountKeyError;
 use crate::domain::address::AddressError;
@@ -41,7 +42,7 @@ impl Place {
     pub(super) fn key(&self, key: &str) -> Self {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         let known_shape = !key.is_empty() && key.len() <= MAX_QUOTED_CHARS;
-        if !known_shape || !key.bytes().all(plain) {
+        if !known_shape || !key.bytes().all(plain) || private_look(key).is_some() {
             return Self(format!("{}[{}]", self.0, quote(key)));
         }
         let dot = if self.0.is_empty() { "" } else { "." };
@@ -69,8 +70,12 @@ impl fmt::Debug for Place {
     }
 }
 
-/// A text in quotes, escaped so that no terminal obeys it, and cut.
+/// A text in quotes, escaped so that no terminal obeys it, and cut. What looks like a private key is not shown, wherever
+/// in the file it stands.
 pub(super) fn quote(text: &str) -> String {
+    if private_look(text).is_some() {
+        return "\"***\"".to_owned();
+    }
     let mut shown: String = text.chars().take(MAX_QUOTED_CHARS).collect();
     if shown.len() < text.len() {
         shown.push_str("...");

@@ -11,7 +11,7 @@ use super::environment as env;
 use super::mistake::{Place, Problem};
 use super::secret::SecretText;
 use super::tree::Tree;
-use super::wallet::read_wallets;
+use super::wallet::{private_look, read_wallets};
 use super::web::{PublicUrl, WebOrigin};
 use super::{
     AmbiguousAmounts, CallbackNetworks, CallbackSchemes, ClassicWebhooks, Config, KeylessAccess,
@@ -86,7 +86,13 @@ fn read_serving(config: &mut Config, top: &mut Section, checker: &mut Checker) {
 }
 
 fn read_logging(log: &mut LogSettings, top: &mut Section, checker: &mut Checker) {
-    let filter = |tree: &Tree| LogFilter::parse(scalar::text(tree)?).map_err(Problem::Filter);
+    let filter = |tree: &Tree| {
+        let text = scalar::text(tree)?;
+        match private_look(text) {
+            Some(what) => Err(Problem::PrivateKey { what }),
+            None => LogFilter::parse(text).map_err(Problem::Filter),
+        }
+    };
     set(
         &mut log.filter,
         top.get_or_env("log", env::LOG, checker, filter),

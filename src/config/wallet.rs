@@ -141,7 +141,7 @@ fn refuse_private(place: &Place, tree: &Tree, checker: &mut Checker) {
 }
 
 /// What kind of private key the text looks like, if any.
-fn private_look(text: &str) -> Option<&'static str> {
+pub(super) fn private_look(text: &str) -> Option<&'static str> {
     let text = text.trim();
     let digits = text.strip_prefix("0x").unwrap_or(text);
     let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -153,7 +153,8 @@ fn private_look(text: &str) -> Option<&'static str> {
         return Some("an extended private key");
     }
     let mut words = 0;
-    for word in text.split_whitespace() {
+    let between = |c: char| c.is_whitespace() || c == ',';
+    for word in text.split(between).filter(|word| !word.is_empty()) {
         words += 1;
         if !word.chars().all(char::is_alphabetic) {
             return None;
@@ -180,6 +181,7 @@ mod tests {
             "zprvAWgYBBk7JR8Gj",
             &"abandon ".repeat(12),
             &["zoo"; 24].join("\t"),
+            &["zoo"; 12].join(", "),
         ] {
             assert!(private_look(text).is_some(), "{text}");
         }

@@ -39,7 +39,7 @@ pub struct Height(pub u64);
 
 impl Height {
     pub const fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
     }
 }
 

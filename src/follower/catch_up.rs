@@ -46,14 +46,20 @@ impl Follower {
         if !self.is_search_cheaper(source, head.header.height.0 - cursor.tip.height.0) {
             return Ok(Searched::Done);
         }
-        let finalized = source.final_head().await?.header.height;
-        let to = finalized.min(head.header.height);
+        let finalized = source.final_head().await?.header;
+        let to = finalized.height.min(head.header.height);
         if !is_long(&cursor, to) {
             return Ok(Searched::Done);
         }
-        let Some(ends) = self.ends(source, cursor.tip.height, to, head).await? else {
+        let Some(ends) = self.ends(source, cursor.tip.height, to).await? else {
             return Ok(Searched::Done);
         };
+        let is_torn = |end: &FetchedHeader| {
+            end.header.height == finalized.height && end.header.hash != finalized.hash
+        };
+        if ends.iter().any(is_torn) {
+            return Ok(Searched::Done);
+        }
         if ends[0].header.hash != cursor.tip.hash {
             self.follow_fork(source, head).await?;
             return Ok(Searched::Again);
@@ -88,13 +94,13 @@ impl Follower {
         per_span.saturating_mul(blocks.div_ceil(limits.blocks)) < blocks
     }
 
-    /// The headers between which spans lie, the cursor's height first; `None` where the node cannot tell them.
+    /// The headers between which spans lie, the cursor's height first, as far as the node shows them without a gap: what
+    /// searches may be behind what tells heads. `None` where that is not even one span.
     async fn ends(
         &self,
         source: &dyn Source,
         tip: Height,
         to: Height,
-        head: &FetchedHeader,
     ) -> Result<Option<Vec<FetchedHeader>>, RoundError> {
         let Some(limits) = source.search_limits() else {
             return Ok(None);
@@ -108,19 +114,9 @@ impl Follower {
         if heights.len() < MAX_ENDS {
             heights.push(to);
         }
-        let Some(found) = source.headers(&heights).await? else {
-            return Ok(None);
-        };
-        let each = found.into_iter().zip(heights);
-        each.map(|(header, height)| {
-            header.ok_or_else(|| RoundError::Gap {
-                node: source.name().to_owned(),
-                height,
-                head: head.header.height,
-            })
-        })
-        .collect::<Result<_, _>>()
-        .map(Some)
+        let found = source.headers(&heights).await?.unwrap_or_default();
+        let shown: Vec<FetchedHeader> = found.into_iter().map_while(|header| header).collect();
+        Ok((shown.len() > 1).then_some(shown))
     }
 
     /// False where the node does not offer the search after all.

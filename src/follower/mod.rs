@@ -28,7 +28,7 @@ use crate::index::Index;
 use crate::ledger_task::Ledger;
 use crate::shutdown::{self, Shutdown};
 use crate::source::endpoints::{EndpointStats, Endpoints};
-use crate::source::{FetchedHeader, Source, SourceError};
+use crate::source::{FetchedHeader, Source, SourceError, is_far_below};
 use crate::store::{CommitError, Store, StoreError, Write, describe};
 use catch_up::{Searched, Told};
 use oldest::oldest_kept;
@@ -67,6 +67,27 @@ pub enum RoundError {
     BelowFinal { node: String, final_height: Height },
     #[error("{node} contradicts itself: the block above its block {height} does not follow it")]
     Torn { node: String, height: Height },
+    #[error(
+        "{node} is far behind: its head is {head}, and block {tip} was read before; should its chain have begun anew, the hub needs a new data file"
+    )]
+    FarBehind {
+        node: String,
+        head: Height,
+        tip: Height,
+    },
+}
+
+impl RoundError {
+    /// What a node's answers contradict, themselves or the chain that is followed, though each of them is sound.
+    fn contradiction(&self) -> Option<String> {
+        match self {
+            Self::Source(_) | Self::Commit(_) | Self::Store(_) => None,
+            Self::Gap { .. }
+            | Self::BelowFinal { .. }
+            | Self::Torn { .. }
+            | Self::FarBehind { .. } => Some(self.to_string()),
+        }
+    }
 }
 
 /// Told of confirmations as blocks come in.
@@ -196,6 +217,10 @@ impl Follower {
     fn note_failure(&mut self, error: &RoundError) -> Seen {
         // What the store holds is the truth; a refusal means that our copy was not.
         self.cursor = None;
+        if let RoundError::BelowFinal { .. } = error {
+            // The head was another chain's: the next one may be lower.
+            self.parts.chain.update(|s| s.head = s.tip);
+        }
         let chain = &self.parts.chain.spec.name;
         match error {
             RoundError::Source(SourceError::NotReady { .. } | SourceError::Mismatch { .. }) => {
@@ -211,21 +236,48 @@ impl Follower {
     /// Brings the cursor up to the node's head, then asks what is final where someone waits for it.
     pub async fn round(&mut self, shutdown: &Shutdown) -> Result<Seen, RoundError> {
         let source = self.parts.endpoints.pick();
+        let ended = self.round_with(source.as_ref(), shutdown).await;
+        match &ended {
+            Ok(_) => source.round_ended(None),
+            Err(error) => {
+                if let Some(contradiction) = error.contradiction() {
+                    source.round_ended(Some(contradiction));
+                }
+            }
+        }
+        ended
+    }
+
+    async fn round_with(
+        &mut self,
+        source: &dyn Source,
+        shutdown: &Shutdown,
+    ) -> Result<Seen, RoundError> {
         let head = source.head().await?;
         let seen = self.note_head(&head.header);
         if self.cursor.is_none() {
             self.load_cursor().await?;
         }
         match self.cursor {
-            None => self.start(source.as_ref(), &head).await?,
+            None => self.start(source, &head).await?,
             Some(cursor) if self.nothing_to_find() => {
-                if head.header.height > cursor.tip.height {
+                // A cursor that a wrong node's head took too far comes back as well.
+                if head.header.height > cursor.tip.height
+                    || is_far_below(head.header.height, cursor.tip.height)
+                {
                     self.jump(&head.header, Watching::Nothing).await?;
                 }
             }
-            Some(_) => self.walk(source.as_ref(), head, shutdown).await?,
+            Some(cursor) if is_far_below(head.header.height, cursor.tip.height) => {
+                return Err(RoundError::FarBehind {
+                    node: source.name().to_owned(),
+                    head: head.header.height,
+                    tip: cursor.tip.height,
+                });
+            }
+            Some(_) => self.walk(source, head, shutdown).await?,
         }
-        self.ask_final(source.as_ref()).await?;
+        self.ask_final(source).await?;
         Ok(seen)
     }
 
@@ -246,7 +298,8 @@ impl Follower {
 
     fn note_head(&self, head: &BlockHeader) -> Seen {
         let before = self.parts.chain.standing().head;
-        if before.is_some_and(|known| head.height <= known) {
+        let is_old = |known| head.height <= known && !is_far_below(head.height, known);
+        if before.is_some_and(is_old) {
             return Seen::SameHead;
         }
         self.parts.chain.update(|s| {
@@ -350,8 +403,9 @@ impl Follower {
             newest_transfer: self.newest_transfer,
             walked: Ok(Walked::Whole),
         };
-        let first = from.tip.height.0 + 1;
-        let last = head.header.height.0.min(from.tip.height.0 + WALK_BLOCKS);
+        let first = from.tip.height.next().0;
+        let most = from.tip.height.0.saturating_add(WALK_BLOCKS);
+        let last = head.header.height.0.min(most);
         let heights: Vec<Height> = (first..=last).map(Height).collect();
         let known = match self.headers_at(source, &heights).await {
             Ok(known) => known,

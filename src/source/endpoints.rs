@@ -205,6 +205,11 @@ impl Endpoint {
                 let known = self.final_head().await?;
                 self.header(known.header.height).await.map(drop)
             }
+            Question::Round => {
+                self.head().await?;
+                self.announce(self.health.readmitted());
+                Ok(())
+            }
             // The logs of a final block have had all the time that they can need.
             Question::Block => {
                 let known = self.final_head().await?;
@@ -281,6 +286,14 @@ impl Source for Endpoint {
         addresses: &[Address],
     ) -> Result<Option<Found>, SourceError> {
         self.source.search(span, addresses).await
+    }
+
+    fn round_ended(&self, contradiction: Option<String>) {
+        let verdict = match contradiction {
+            None => self.health.answered(Question::Round),
+            Some(text) => self.health.contradicted(text, self.clock.now()),
+        };
+        self.announce(verdict);
     }
 
     fn name(&self) -> &str {

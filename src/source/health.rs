@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::error::SourceError;
+use super::is_far_below;
 use crate::domain::ids::{Height, UnixMs};
 
 /// Faults at one kind of question in a row that set an endpoint aside.
@@ -27,9 +28,11 @@ pub(super) enum Question {
     FinalHead,
     Header,
     Block,
+    /// A round of the others: whether their answers made sense together.
+    Round,
 }
 
-const QUESTIONS: usize = 4;
+const QUESTIONS: usize = 5;
 
 /// Where an endpoint stands when one has to be picked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,7 +153,7 @@ impl Health {
     pub(super) fn head_answered(&self, height: Height, standstill_ms: u64, now: UnixMs) -> Verdict {
         let mut state = self.lock();
         let seen = match state.head {
-            Some(seen) if height <= seen.height => HeadSeen {
+            Some(seen) if height <= seen.height && !is_far_below(height, seen.height) => HeadSeen {
                 answers_since: seen.answers_since.saturating_add(1),
                 ..seen
             },
@@ -175,6 +178,28 @@ impl Health {
             at: now,
         });
         state.set_aside(Question::Head, now, text)
+    }
+
+    /// A round's answers, each sound by itself, did not make sense together.
+    pub(super) fn contradicted(&self, text: String, now: UnixMs) -> Verdict {
+        let mut state = self.lock();
+        state.last_error = Some(LastError {
+            text: text.clone(),
+            at: now,
+        });
+        let faults = &mut state.faults[Question::Round as usize];
+        *faults += 1;
+        if *faults < FAULTS_IN_A_ROW {
+            return Verdict::Unchanged;
+        }
+        state.set_aside(Question::Round, now, text)
+    }
+
+    /// Gives it another round. Whether it makes sense again only that round can tell: one more contradiction sets it
+    /// aside for twice as long.
+    pub(super) fn readmitted(&self) -> Verdict {
+        self.lock().aside = None;
+        Verdict::Recovered
     }
 
     /// A trial failed, at whatever it was that it asked.

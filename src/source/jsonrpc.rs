@@ -9,6 +9,7 @@
 mod search;
 
 use std::fmt::Write as _;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use url::Url;
@@ -45,6 +46,8 @@ pub(super) struct JsonRpc {
     slot_ms: u64,
     /// Blocks that have transactions and, by a first reading, no logs; with the time of that reading.
     doubts: Mutex<Vec<(BlockHash, UnixMs)>>,
+    /// A search has found something here, so its log index is not missing altogether.
+    shows_logs: AtomicBool,
 }
 
 /// One call of a batch.
@@ -90,6 +93,7 @@ impl JsonRpc {
             contract,
             slot_ms,
             doubts: Mutex::default(),
+            shows_logs: AtomicBool::new(false),
         }
     }
 

@@ -28,6 +28,15 @@ use crate::domain::ids::{Height, UnixMs};
 pub use connection::{NodeConfig, NodeConfigError};
 pub use error::{Asked, SourceError};
 
+/// Heads go backwards where several nodes answer under one name, but not by more blocks than this: such a head is another
+/// node's mistake or another chain's, now or before.
+pub const MAX_HEAD_BACK_BLOCKS: u64 = 100;
+
+/// Whether a head is too far below a height seen before for a node that is merely behind.
+pub fn is_far_below(head: Height, seen: Height) -> bool {
+    head.0.saturating_add(MAX_HEAD_BACK_BLOCKS) < seen.0
+}
+
 /// A header and what it says of its block's contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FetchedHeader {
@@ -144,6 +153,10 @@ pub trait Source: Send + Sync + 'static {
     ) -> Result<Option<Found>, SourceError> {
         Ok(None)
     }
+
+    /// How a round of questions ended: whether answers that were sound one by one made sense together. A source that
+    /// keeps no record passes it over.
+    fn round_ended(&self, _contradiction: Option<String>) {}
 
     /// The endpoint's host, for logs and stats; never the API key.
     fn name(&self) -> &str;

@@ -69,6 +69,31 @@ fn private_keys_are_refused_and_not_quoted() {
     );
 }
 
+/// Found in review: only the list of wallets was searched. A key pasted one line too high, as a name or as another
+/// setting's value, went into the terminal and from there into the service's log.
+#[test]
+fn a_private_key_outside_the_wallets_is_not_quoted_either() {
+    let hex = "ab".repeat(32);
+    let words = ["abandon"; 12].join(" ");
+    let extended = "xprv9s21ZrQH143K3QTDL4LXw2F7HEK3wJUD2nW2nRk4stbPy6cq3";
+    for secret in [hex.as_str(), words.as_str(), extended] {
+        for text in [
+            format!(r#"{{"{secret}":1}}"#),
+            format!(r#"{{"ambiguous_amounts":"{secret}"}}"#),
+            format!(r#"{{"chains":[{{"{secret}":1}}]}}"#),
+            format!(r#"{{"chains":[{{"endpoints":[{{"url":"http://a","api":"{secret}"}}]}}]}}"#),
+            format!(r#"{{"listen":"{secret}"}}"#),
+            format!(r#"{{"log":"{secret}"}}"#),
+        ] {
+            let found = mistakes(&text, &[]).join("\n");
+            assert!(
+                !found.is_empty() && !found.contains(&secret[..12]),
+                "{found}"
+            );
+        }
+    }
+}
+
 #[test]
 fn nothing_shows_a_secret() {
     let text = format!(

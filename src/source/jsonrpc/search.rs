@@ -1,22 +1,28 @@
 //! Searching many final blocks at once for transfers to given addresses, with one `eth_getLogs` for thousands of blocks.
 //!
 //! A node whose log index has a hole answers such a search with nothing, and no error. So each search also asks for
-//! transfers that are known to be there, one at either end of the span: an answer without them is not believed. Where
-//! the ends hold no transfer to ask for, a second answer must agree. Refuses to search blocks that are not final.
+//! transfers that are known to be there, one at either end of the span: an answer without them is not believed. A node
+//! that is behind clips the span without a word, so the span's last block is asked for in the same batch. Where an end
+//! holds no transfer to ask for, a second answer must agree; where neither does, the node must have shown a log before.
+//! Refuses to search blocks that are not final.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::Ordering;
 
-use super::{Call, JsonRpc, LOGS, MAX_BATCH};
+use super::{Call, JsonRpc, LOGS, MAX_BATCH, block_of};
 use crate::domain::address::Address;
 use crate::domain::chain::{Block, Transfer};
 use crate::domain::ids::{BlockHash, Height};
 use crate::source::error::SourceError;
-use crate::source::jsonrpc_wire::{self as wire, LocatedTransfer};
+use crate::source::jsonrpc_wire::{self as wire, LocatedTransfer, Outcome};
 use crate::source::tron_json::WireError;
 use crate::source::{FetchedHeader, Found, Span};
 
 /// Alternatives for one topic; java-tron takes no more.
 pub(in crate::source) const MAX_TOPIC_WORDS: usize = 1_000;
+
+/// A span's ends: the block before it, and its last.
+const ENDS: usize = 2;
 
 /// The blocks at a span's ends as another API tells them, or as their receipts do.
 #[derive(Debug, Clone)]
@@ -49,11 +55,18 @@ impl JsonRpc {
             .filter_map(|block| witness_in(block, &wanted))
             .collect();
         let mut found = self.logs_in(span, addresses, &witnesses).await?;
-        if witnesses.is_empty() {
+        if witnesses.len() < ENDS {
             let again = self.logs_in(span, addresses, &witnesses).await?;
             if again != found {
                 return Err(self.incomplete(span, "two searches found different transfers"));
             }
+        }
+        if found.is_empty() && !self.shows_logs.load(Ordering::Relaxed) {
+            let what = "nothing in these blocks is known to be there, and the node has yet to show that it finds anything";
+            return Err(self.incomplete(span, what));
+        }
+        if !found.is_empty() {
+            self.shows_logs.store(true, Ordering::Relaxed);
         }
         found.retain(|t| wanted.contains(&t.transfer.to) && t.height > span.after.header.height);
         Ok(Found {
@@ -78,14 +91,17 @@ impl JsonRpc {
     ) -> Result<Vec<LocatedTransfer>, SourceError> {
         let asked = self.asked(LOGS, Some(span.last.header.height));
         let room = MAX_TOPIC_WORDS - witnesses.len();
-        let calls: Vec<Call> = addresses
-            .chunks(room)
-            .map(|chunk| self.search_call(span, chunk, witnesses))
-            .collect();
+        let chunks: Vec<&[Address]> = addresses.chunks(room).collect();
         let mut found = BTreeMap::new();
-        for batch in calls.chunks(MAX_BATCH) {
+        for batch in chunks.chunks(MAX_BATCH - 1) {
+            let searches = batch
+                .iter()
+                .map(|chunk| self.search_call(span, chunk, witnesses));
+            let last = Call::block_at(span.last.header.height);
+            let calls: Vec<Call> = searches.chain([last]).collect();
             let answers = self
-                .batch(&asked, batch, |outcomes| {
+                .batch(&asked, &calls, |mut outcomes| {
+                    must_have_last(span, outcomes.pop())?;
                     let each = outcomes.into_iter();
                     each.map(|outcome| {
                         let json = outcome?.ok_or_else(|| WireError::missing("result"))?;
@@ -178,6 +194,28 @@ impl JsonRpc {
         }
         Ok(blocks)
     }
+}
+
+/// The node that searched must have the span's last block, or it left out what it does not have.
+fn must_have_last(span: Span, shown: Option<Outcome<'_>>) -> Result<(), WireError> {
+    let last = span.last.header;
+    let shown = match shown.transpose()?.flatten() {
+        Some(json) => block_of(last.height, json)?.header.hash,
+        None => {
+            return Err(WireError::Mismatch {
+                what: format!("the node that searched does not have block {}", last.height),
+            });
+        }
+    };
+    if shown == last.hash {
+        return Ok(());
+    }
+    Err(WireError::Mismatch {
+        what: format!(
+            "the node that searched has block {shown}, not {}",
+            last.hash
+        ),
+    })
 }
 
 /// A transfer of the block to an address that nobody watches and that received once: busy addresses would fill the

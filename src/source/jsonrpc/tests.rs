@@ -275,7 +275,7 @@ async fn a_search_yields_whole_blocks_and_none_of_what_was_asked_as_proof() {
         log(200, 2, 1),
         log(100, 5, 1),
     ];
-    bench.answer_batch([Value::from([&known[..], &paid[..]].concat())]);
+    bench.answer_batch([Value::from([&known[..], &paid[..]].concat()), block(200, 1)]);
     bench.answer_batch([block(150, 9)]);
     let found = search(&bench, &[address(1), address(2)])
         .await
@@ -308,7 +308,7 @@ async fn an_answer_without_what_is_known_to_be_there_is_not_believed() {
         vec![log(200, 7, 0xe1), log(150, 0, 1)],
     ] {
         let bench = Bench::start();
-        bench.answer_batch([Value::from(shown)]);
+        bench.answer_batch([Value::from(shown), block(200, 1)]);
         let error = search(&bench, &[address(1)]).await.expect_err("incomplete");
         assert!(matches!(error, SourceError::Incomplete { .. }), "{error}");
     }
@@ -319,8 +319,8 @@ async fn where_nothing_is_known_two_searches_must_agree() {
     let (span, _) = span();
     let proof = Proof { ends: Vec::new() };
     let bench = Bench::start();
-    bench.answer_batch([json!([])]);
-    bench.answer_batch([json!([log(150, 0, 1)])]);
+    bench.answer_batch([json!([]), block(200, 1)]);
+    bench.answer_batch([json!([log(150, 0, 1)]), block(200, 1)]);
     let error = bench.rpc.search_span(span, &[address(1)], &proof).await;
     assert!(
         matches!(error, Err(SourceError::Incomplete { .. })),
@@ -328,7 +328,13 @@ async fn where_nothing_is_known_two_searches_must_agree() {
     );
 
     let bench = Bench::start();
-    bench.answer_batch([json!([])]);
+    bench.answer_batch([json!([log(100, 7, 0xe0), log(200, 7, 0xe1)]), block(200, 1)]);
+    search(&bench, &[address(1)]).await.expect("it shows logs");
+    bench.asked();
+    bench.answer_batch([json!([]), block(200, 1)]);
+    // The script's earlier answer is given once more.
+    bench.rpc.head().await.expect_err("a batch");
+    bench.asked();
     let found = bench
         .rpc
         .search_span(span, &[address(1)], &proof)
@@ -337,11 +343,64 @@ async fn where_nothing_is_known_two_searches_must_agree() {
     assert_eq!((found.blocks.len(), bench.asked().len()), (0, 2));
 }
 
+/// Found in review: java-tron clips a span at its own head without a word. Where the last block held no transfer to ask
+/// for, a node that was behind looked as if nobody had been paid in the blocks that it did not have.
+#[tokio::test]
+async fn a_node_that_does_not_have_the_last_block_is_not_believed() {
+    let (span, proof) = span();
+    let first_end_alone = Proof {
+        ends: vec![
+            proof.ends[0].clone(),
+            Block {
+                header: span.last.header,
+                transfers: Vec::new(),
+            },
+        ],
+    };
+    let mut other_branch = block(200, 1);
+    other_branch["hash"] = json!(format!("0x{:016x}{}", 200, "53".repeat(24)));
+    for shown in [Value::Null, other_branch] {
+        let bench = Bench::start();
+        bench.answer_batch([json!([log(100, 7, 0xe0)]), shown]);
+        let error = bench
+            .rpc
+            .search_span(span, &[address(1)], &first_end_alone)
+            .await
+            .expect_err("it is behind");
+        assert!(matches!(error, SourceError::Mismatch { .. }), "{error}");
+    }
+    let bench = Bench::start();
+    bench.answer_batch([json!([log(100, 7, 0xe0)]), block(200, 1)]);
+    bench.answer_batch([json!([log(100, 7, 0xe0), log(150, 0, 1)]), block(200, 1)]);
+    let found = bench
+        .rpc
+        .search_span(span, &[address(1)], &first_end_alone)
+        .await;
+    assert!(
+        matches!(found, Err(SourceError::Incomplete { .. })),
+        "one end proves half: {found:?}"
+    );
+}
+
+/// Found in review: on a quiet chain, where neither end holds a transfer, a node without any log index says `[]` twice.
+#[tokio::test]
+async fn a_node_that_never_showed_a_log_is_not_believed_where_nothing_is_known() {
+    let (span, _) = span();
+    let proof = Proof { ends: Vec::new() };
+    let bench = Bench::start();
+    bench.answer_batch([json!([]), block(200, 1)]);
+    let error = bench.rpc.search_span(span, &[address(1)], &proof).await;
+    assert!(
+        matches!(error, Err(SourceError::Incomplete { .. })),
+        "{error:?}"
+    );
+}
+
 #[tokio::test]
 async fn many_addresses_are_asked_for_in_parts_of_one_request() {
     let bench = Bench::start();
     let known = json!([log(100, 7, 0xe0), log(200, 7, 0xe1)]);
-    bench.answer_batch([known.clone(), known.clone(), known]);
+    bench.answer_batch([known.clone(), known.clone(), known, block(200, 1)]);
     let many: Vec<Address> = (0..2_000_u32)
         .map(|n| {
             let mut bytes = [3; 20];
@@ -360,7 +419,8 @@ async fn many_addresses_are_asked_for_in_parts_of_one_request() {
     };
     assert_eq!(
         calls.iter().map(payees).collect::<Vec<_>>(),
-        [1_000, 1_000, 6]
+        [1_000, 1_000, 6, 0],
+        "and the last block, as proof that the node has it"
     );
     assert_eq!(asked.len(), 1);
 }
@@ -368,11 +428,8 @@ async fn many_addresses_are_asked_for_in_parts_of_one_request() {
 #[tokio::test]
 async fn a_hit_whose_header_is_of_another_branch_is_a_mismatch() {
     let bench = Bench::start();
-    bench.answer_batch([json!([
-        log(100, 7, 0xe0),
-        log(200, 7, 0xe1),
-        log(150, 0, 1)
-    ])]);
+    let found = json!([log(100, 7, 0xe0), log(200, 7, 0xe1), log(150, 0, 1)]);
+    bench.answer_batch([found, block(200, 1)]);
     let mut other = block(150, 1);
     other["hash"] = json!(format!("0x{:016x}{}", 150, "53".repeat(24)));
     bench.answer_batch([other]);
