@@ -13,8 +13,6 @@ use crate::source::{FetchedHeader, Source, Span};
 
 use super::{Follower, RoundError};
 
-/// Shorter gaps are walked block by block.
-const SEARCH_FROM_BLOCKS: u64 = 100;
 /// Ends of spans whose headers are asked for at once.
 const MAX_ENDS: usize = 100;
 /// Shorter gaps are not worth a word.
@@ -38,28 +36,21 @@ impl Follower {
         head: &FetchedHeader,
         shutdown: &Shutdown,
     ) -> Result<Searched, RoundError> {
-        let is_long =
-            |c: &Cursor, to: Height| to.0.saturating_sub(c.tip.height.0) >= SEARCH_FROM_BLOCKS;
-        let Some(cursor) = self.cursor.filter(|c| is_long(c, head.header.height)) else {
+        let Some(cursor) = self.cursor else {
             return Ok(Searched::Done);
         };
-        if !self.is_search_cheaper(source, head.header.height.0 - cursor.tip.height.0) {
+        let gap = |to: Height| to.0.saturating_sub(cursor.tip.height.0);
+        if !self.is_search_worth_it(source, gap(head.header.height)) {
             return Ok(Searched::Done);
         }
         let finalized = source.final_head().await?.header;
-        let to = finalized.height.min(head.header.height);
-        if !is_long(&cursor, to) {
+        let is_sound = finalized.height <= head.header.height;
+        if !is_sound || !self.is_search_worth_it(source, gap(finalized.height)) {
             return Ok(Searched::Done);
         }
-        let Some(ends) = self.ends(source, cursor.tip.height, to).await? else {
+        let Some(ends) = self.ends(source, cursor.tip.height, finalized).await? else {
             return Ok(Searched::Done);
         };
-        let is_torn = |end: &FetchedHeader| {
-            end.header.height == finalized.height && end.header.hash != finalized.hash
-        };
-        if ends.iter().any(is_torn) {
-            return Ok(Searched::Done);
-        }
         if ends[0].header.hash != cursor.tip.hash {
             self.follow_fork(source, head).await?;
             return Ok(Searched::Again);
@@ -82,41 +73,46 @@ impl Follower {
 
     /// A search asks for every watched address in every span; reading asks for every block. False too where the node
     /// offers no search.
-    fn is_search_cheaper(&self, source: &dyn Source, blocks: u64) -> bool {
+    fn is_search_worth_it(&self, source: &dyn Source, blocks: u64) -> bool {
         let Some(limits) = source.search_limits() else {
             return false;
         };
-        let per_span = self
-            .parts
-            .index
-            .watched_on(self.id())
-            .div_ceil(limits.addresses as u64);
-        per_span.saturating_mul(blocks.div_ceil(limits.blocks)) < blocks
+        let watched = self.parts.index.watched_on(self.id());
+        let per_span = watched.div_ceil(limits.addresses.max(1) as u64);
+        let spans = blocks.div_ceil(limits.blocks.max(1));
+        blocks >= limits.worth_from_blocks && per_span.saturating_mul(spans) < blocks
     }
 
-    /// The headers between which spans lie, the cursor's height first, as far as the node shows them without a gap: what
-    /// searches may be behind what tells heads. `None` where that is not even one span.
+    /// The headers between which spans lie, the cursor's height first. They are asked for together with the final head's,
+    /// which proves that all of them are final: `None` where the node shows another there, or not all of them, as one
+    /// does whose JSON-RPC is behind.
     async fn ends(
         &self,
         source: &dyn Source,
         tip: Height,
-        to: Height,
+        finalized: BlockHeader,
     ) -> Result<Option<Vec<FetchedHeader>>, RoundError> {
         let Some(limits) = source.search_limits() else {
             return Ok(None);
         };
         let step = usize::try_from(limits.blocks).unwrap_or(usize::MAX).max(1);
-        let mut heights: Vec<Height> = (tip.0..to.0)
-            .step_by(step)
-            .take(MAX_ENDS)
-            .map(Height)
-            .collect();
-        if heights.len() < MAX_ENDS {
-            heights.push(to);
-        }
+        let steps = (tip.0..finalized.height.0).step_by(step);
+        let mut heights: Vec<Height> = steps.take(MAX_ENDS - 1).map(Height).collect();
+        heights.push(finalized.height);
         let found = source.headers(&heights).await?.unwrap_or_default();
-        let shown: Vec<FetchedHeader> = found.into_iter().map_while(|header| header).collect();
-        Ok((shown.len() > 1).then_some(shown))
+        let shown: Option<Vec<FetchedHeader>> = found.into_iter().collect();
+        let proven = |ends: &Vec<FetchedHeader>| {
+            let last = ends.last().map(|end| end.header.hash);
+            ends.len() == heights.len() && last == Some(finalized.hash)
+        };
+        let mut ends = shown.filter(proven);
+        // After a very long outage the last step is a leap; it is taken next time.
+        if let Some(ends) = &mut ends
+            && heights.len() == MAX_ENDS
+        {
+            ends.pop();
+        }
+        Ok(ends)
     }
 
     /// False where the node does not offer the search after all.

@@ -24,6 +24,8 @@ pub struct Owed {
 #[derive(Debug, Clone, Default)]
 pub struct ChainBook {
     pub tip: Option<BlockHeader>,
+    /// The highest tip so far; a fork takes blocks back for the moment that it takes to read others.
+    pub highest: Height,
     pub final_height: Height,
     /// Every block that stands processed, and the commit that took it in.
     pub path: BTreeMap<u64, (BlockHeader, u64)>,
@@ -218,6 +220,8 @@ impl Books {
                 book.final_height = header.height;
             }
         }
+        let tip = book.tip.map(|tip| tip.height).unwrap_or_default();
+        book.highest = book.highest.max(tip);
     }
 
     /// What the janitor removed from the front of the log.

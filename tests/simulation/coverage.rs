@@ -10,7 +10,7 @@ const PER_SEEDS: u64 = 1_000;
 /// At least this often in that many seeds; about a third of what was counted when this was written.
 const AT_LEAST: [(&str, u64); 78] = [
     ("a block denied that exists", 500),
-    ("a block found by a search", 1),
+    ("a block found by a search", 350),
     ("a branch adopted", 200),
     ("a chain held to its pace on its other node", 300),
     ("a commit that failed and yet is on disk", 15),
@@ -21,9 +21,9 @@ const AT_LEAST: [(&str, u64); 78] = [
     ("a payment answered", 3_500),
     ("a payment refused", 1_000),
     ("a payment removed by the janitor", 100),
-    ("a search not offered after all", 1),
+    ("a search not offered after all", 15),
     ("a socket resumed", 2_000),
-    ("a span searched", 1),
+    ("a span searched", 1_400),
     ("a webhook attempt failed", 800),
     ("a webhook given up", 80),
     ("a webhook heard again", 200),

@@ -33,15 +33,15 @@ impl World {
             if !well || !busy || self.around.clock.steady_ms() < WELL_MS {
                 continue;
             }
-            let tip = books.chain(id).tip.map_or(0, |tip| tip.height.0);
+            let reached = books.chain(id).highest.0;
             let head = self.around.witness.chain(id).head().height.0;
             self.journal.saw(if failed_over {
                 "a chain held to its pace on its other node"
             } else {
                 "a well chain held to its pace"
             });
-            self.journal.check(9, tip + MAX_LAG >= head, || {
-                format!("chain {} is at {tip}, its nodes at {head}", id.0)
+            self.journal.check(9, reached + MAX_LAG >= head, || {
+                format!("chain {} came to {reached}, its nodes are at {head}", id.0)
             });
         }
     }
