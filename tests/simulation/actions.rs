@@ -221,7 +221,7 @@ impl World {
             1 => node::Mood::Flaky,
             2 => node::Mood::Behind(self.rng.u64(1..8)),
             3 => node::Mood::Stale(self.around.witness.chain(id).main.clone()),
-            4 | 5 => node::Mood::Astray(self.rng.usize(..2)),
+            4 | 5 => node::Mood::Astray(self.rng.usize(..4)),
             6 => node::Mood::Forgetful,
             7 => node::Mood::LogsLag,
             8 => node::Mood::Torn,

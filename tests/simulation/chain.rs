@@ -79,6 +79,8 @@ pub struct SimChain {
     blocks: BTreeMap<BlockHash, SimBlock>,
     pub main: Path,
     pub branches: Vec<Path>,
+    /// Branches that what is final has left behind; a node that hangs on one does not know it.
+    dead: Vec<Path>,
     pub final_height: Height,
     pub finality_stalls: bool,
     /// Its nodes do not keep what is older.
@@ -98,6 +100,7 @@ impl SimChain {
             blocks: BTreeMap::new(),
             main: Vec::new(),
             branches: Vec::new(),
+            dead: Vec::new(),
             final_height: Height(FIRST_HEIGHT),
             finality_stalls: false,
             kept_from: Height(FIRST_HEIGHT),
@@ -294,8 +297,18 @@ impl SimChain {
         // A branch that leaves the main one below what is final is dead.
         let place = usize::try_from(self.final_height.0 - FIRST_HEIGHT).unwrap();
         let last_final = self.main[place];
-        self.branches
-            .retain(|path| path.get(place) == Some(&last_final));
+        let (alive, dead): (Vec<Path>, Vec<Path>) = std::mem::take(&mut self.branches)
+            .into_iter()
+            .partition(|path| path.get(place) == Some(&last_final));
+        self.branches = alive;
+        self.dead.extend(dead);
+        let surplus = self.dead.len().saturating_sub(MAX_BRANCHES);
+        self.dead.drain(..surplus);
+    }
+
+    /// A branch beside the main one, alive or dead.
+    pub fn beside(&self, branch: usize) -> Option<&Path> {
+        self.branches.iter().chain(&self.dead).nth(branch)
     }
 
     fn next_header(&self, path: &[BlockHash], time: UnixMs) -> BlockHeader {

@@ -181,7 +181,7 @@ impl SimNode {
         if matches!(mood, Mood::Torn) {
             mood = match state.rng.u8(..4) {
                 0 => Mood::Behind(state.rng.u64(1..6)),
-                1 | 2 => Mood::Astray(state.rng.usize(..3)),
+                1 | 2 => Mood::Astray(state.rng.usize(..6)),
                 _ => Mood::Well,
             };
         }
@@ -191,7 +191,7 @@ impl SimNode {
                 chain.main[..chain.main.len() - back].to_vec()
             }
             Mood::Stale(path) => path,
-            Mood::Astray(branch) => chain.branches.get(branch).unwrap_or(&chain.main).clone(),
+            Mood::Astray(branch) => chain.beside(branch).unwrap_or(&chain.main).clone(),
             _ => chain.main.clone(),
         }
     }
