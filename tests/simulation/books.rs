@@ -212,6 +212,9 @@ impl Books {
             ChainChange::Jump(header) => {
                 book.tip = Some(header);
                 book.final_height = book.final_height.min(header.height);
+                // Whatever was not final is forgotten: a fork below it is followed unseen.
+                let known = book.final_height.0;
+                book.path.retain(|height, _| *height <= known);
             }
             ChainChange::Final(height) => book.final_height = height,
             ChainChange::Skip(header) => {

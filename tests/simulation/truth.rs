@@ -37,7 +37,10 @@ impl Witness {
                     .get(&header.height.0)
                     .is_none_or(|(h, _)| *h == header);
                 self.journal.check(3, ours, || {
-                    format!("chain {}: rolled back to a block not ours", id.0)
+                    format!(
+                        "chain {}: rolled back to {}, a block not ours",
+                        id.0, header.height
+                    )
                 });
             }
             ChainChange::Jump(header) => {
