@@ -119,6 +119,10 @@ impl TronNode {
             }
             Err(error) => error,
         };
+        // Our own restraint is no news of the node, and reading block by block would only spend more.
+        if matches!(error, SourceError::Budget { .. }) {
+            return Err(error);
+        }
         let blocks = self.span_blocks.load(Ordering::Relaxed);
         if error.means_too_much() && blocks > MIN_SPAN_BLOCKS {
             self.span_blocks
