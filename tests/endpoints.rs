@@ -254,3 +254,37 @@ async fn one_head_that_was_too_high_is_forgotten() {
     assert_eq!(told["head"], node.head(), "{told}");
     assert_eq!(told["endpoints"][0]["healthy"], true, "{told}");
 }
+
+/// Found in review: infos name no block hash. Of two blocks produced in one slot, one node's header and another's infos
+/// were taken for one block, and a payment completed by a transfer that was in neither the block nor the chain.
+#[tokio::test]
+async fn a_transfer_from_a_twin_block_of_the_same_slot_pays_nothing() {
+    const INFOS: &str = "/wallet/gettransactioninfobyblocknum";
+    let (node, folder) = (Node::start().await, tempfile::tempdir().unwrap());
+    let hub = Program::serve(folder.path(), &config(folder.path(), &node.url(), SLOT_MS));
+    let id = create_at(&hub, WALLET).await;
+    eventually("the node is asked", async || {
+        (node.all_asked() > 2).then_some(())
+    })
+    .await;
+    node.go_down(500, "a moment");
+    node.add_block(0, paying(9, OTHER_WALLET));
+    node.finalize(0);
+    let mut twins = paying(1, WALLET);
+    {
+        let chain = node.chain.lock().expect("a lock");
+        let real = &chain.blocks.last().expect("a block").infos[0];
+        twins[0]["blockNumber"] = real["blockNumber"].clone();
+        twins[0]["blockTimeStamp"] = real["blockTimeStamp"].clone();
+    }
+    node.lie(INFOS, 200, &Value::Array(twins).to_string());
+    node.come_up();
+    eventually("the block is read", async || {
+        let stats = get(&format!("{}/stats", hub.hub())).await.json();
+        (stats["chains"][0]["tip"] == node.head()).then_some(())
+    })
+    .await;
+    let payment = get(&format!("{}/v1/payments/{id}", hub.hub())).await.json();
+    assert_eq!(payment["status"], "pending", "{payment}");
+    assert_eq!(node.asked(INFOS), 2, "the twin's, and the block's own");
+}

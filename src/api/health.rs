@@ -131,9 +131,10 @@ pub async fn health(ctx: &ApiContext) -> Result<Response, Problem> {
     let counters = ctx.store.counters();
     let chains: Vec<(&Arc<Chain>, Standing)> =
         ctx.chains.iter().map(|c| (c, c.standing())).collect();
-    let lags = chains
-        .iter()
-        .filter_map(|(chain, standing)| lag(&chain.spec, standing, now));
+    let lags = chains.iter().filter_map(|(chain, standing)| {
+        lag(&chain.spec, standing, now)
+            .or_else(|| wrong_time(&chain.spec, standing, now, ctx.settings.mode))
+    });
     let reasons: Vec<String> = store_trouble.clone().into_iter().chain(lags).collect();
     let status = match (&store_trouble, reasons.is_empty()) {
         (Some(_), _) => "unhealthy",
@@ -224,35 +225,40 @@ fn lag(spec: &ChainSpec, standing: &Standing, now: UnixMs) -> Option<String> {
     let Some(last_success) = standing.last_success_at else {
         return Some(format!("{name}: no node has answered yet"));
     };
-    let allowed_ms = if standing.idle {
+    let (silence_ms, allowed_ms) = (
+        now.0.saturating_sub(last_success.0),
+        allowed_silence_ms(standing),
+    );
+    (silence_ms > allowed_ms).then(|| {
+        let seconds = silence_ms / 1000;
+        format!("{name}: no node has given a useful answer for {seconds} s")
+    })
+}
+
+fn allowed_silence_ms(standing: &Standing) -> u64 {
+    if standing.idle {
         MAX_IDLE_SILENCE_MS
     } else {
         MAX_SILENCE_MS
-    };
-    let silence_ms = now.0.saturating_sub(last_success.0);
-    if silence_ms > allowed_ms {
-        let seconds = silence_ms / 1000;
-        return Some(format!(
-            "{name}: no node has given a useful answer for {seconds} s"
-        ));
     }
-    let slots_ms = spec.slot_ms.saturating_mul(MAX_BLOCKS_BEHIND);
-    wrong_time(name, standing.tip_time?, now, allowed_ms.max(slots_ms))
 }
 
-/// Answers come, but the newest block's time is not ours: the chain stands still, or one of the two clocks is wrong.
-fn wrong_time(name: &str, tip_time: UnixMs, now: UnixMs, allowed_ms: u64) -> Option<String> {
+/// Answers come, but the newest block's time is not ours: the chain stands still, or one of the two clocks is wrong. The
+/// demo's chain may be sent into the future.
+fn wrong_time(spec: &ChainSpec, standing: &Standing, now: UnixMs, mode: RunMode) -> Option<String> {
+    let (name, tip_time) = (&spec.name, standing.tip_time?);
     let (age_ms, ahead_ms) = (
         now.0.saturating_sub(tip_time.0),
         tip_time.0.saturating_sub(now.0),
     );
-    if age_ms > allowed_ms {
+    let slots_ms = spec.slot_ms.saturating_mul(MAX_BLOCKS_BEHIND);
+    if age_ms > allowed_silence_ms(standing).max(slots_ms) {
         let seconds = age_ms / 1000;
         return Some(format!(
             "{name}: the newest block is {seconds} s old; its nodes stand still, or this machine's clock is ahead"
         ));
     }
-    (ahead_ms > MAX_CLOCK_BEHIND_MS).then(|| {
+    (ahead_ms > MAX_CLOCK_BEHIND_MS && mode == RunMode::Serve).then(|| {
         let seconds = ahead_ms / 1000;
         format!("{name}: the newest block is {seconds} s in the future; this machine's clock is behind, and payments expire too soon")
     })

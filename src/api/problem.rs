@@ -286,6 +286,7 @@ impl From<Refusal> for Problem {
                 );
                 conflict(Kind::NoUniqueAmount, "expected_amount_usdt", remedy)
             }
+            Refusal::WalletCrowded(_) => conflict(Kind::WalletExhausted, "wallet", text),
             Refusal::WalletExhausted(_) => conflict(
                 Kind::WalletExhausted,
                 "wallet",

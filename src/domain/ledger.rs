@@ -31,6 +31,10 @@ pub enum Refusal {
     NoUniqueAmount(Amount),
     #[error("wallet {0} has given out its last address")]
     WalletExhausted(WalletName),
+    #[error(
+        "the next addresses of wallet {0} are all watched by payments made without it: set its first_index beyond them"
+    )]
+    WalletCrowded(WalletName),
     #[error("there is no such payment")]
     NoSuchPayment,
     #[error("a payment that is {} cannot be cancelled", .0.as_str())]

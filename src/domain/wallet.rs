@@ -131,10 +131,13 @@ impl Wallet {
                 chain: self.chain,
                 address,
             };
-            if passed_over == MAX_PASSED_OVER || !view.watches_address(watched)? {
+            if !view.watches_address(watched)? {
                 return Ok((index, address));
             }
             passed_over += 1;
+            if passed_over > MAX_PASSED_OVER {
+                return Err(Refusal::WalletCrowded(self.name.clone()));
+            }
             next = NextIndex(index.get() + 1);
         }
     }

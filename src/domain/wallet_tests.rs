@@ -114,6 +114,23 @@ fn addresses_watched_by_hand_are_passed_over() {
     assert_eq!(indices, [2, 4, 5]);
 }
 
+/// Found in review: behind a hundred addresses watched by hand the wallet gave out the next one even if it was watched
+/// too. A shop that moved to wallets with its old payments still open would have had two payers on one address.
+#[test]
+fn an_address_that_a_payment_watches_is_never_given_out() {
+    let (mut state, main) = (MemoryState::starting_at(100), wallet("main"));
+    for n in 0..=101 {
+        let by_hand = payment(1_000 + u128::from(n)).with(|p| p.address = address_at(n));
+        state
+            .decide(|view| ledger::create(view, by_hand, POLICY, CREATED))
+            .expect("created");
+    }
+    let refused = create(&mut state, &main, 1).expect_err("all are watched");
+    assert!(refused.to_string().contains("first_index"), "{refused}");
+    let beyond = create(&mut state, &wallet_from("main", 2), 1).expect("within reach");
+    assert_eq!(index_of(&beyond), 102);
+}
+
 #[test]
 fn a_wallet_at_its_end_says_so() {
     let last = wallet_from("main", AddressIndex::MAX);

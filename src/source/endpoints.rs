@@ -15,7 +15,7 @@ use super::{FetchedHeader, Found, SearchLimits, Source, Span, Usage};
 use crate::clock::Clock;
 use crate::domain::address::Address;
 use crate::domain::chain::Block;
-use crate::domain::ids::{Height, UnixMs};
+use crate::domain::ids::{Height, TxId, UnixMs};
 
 /// More endpoints than this for one chain are a mistake.
 pub const MAX_ENDPOINTS: usize = 16;
@@ -264,6 +264,12 @@ impl Source for Endpoint {
 
     async fn block(&self, header: &FetchedHeader) -> Result<Block, SourceError> {
         let outcome = self.source.block(header).await;
+        self.note(Question::Block, &outcome);
+        outcome
+    }
+
+    async fn vouch(&self, header: &FetchedHeader, txids: &[TxId]) -> Result<(), SourceError> {
+        let outcome = self.source.vouch(header, txids).await;
         self.note(Question::Block, &outcome);
         outcome
     }

@@ -23,7 +23,7 @@ pub mod tron_wire;
 
 use crate::domain::address::Address;
 use crate::domain::chain::{Block, BlockHeader};
-use crate::domain::ids::{Height, UnixMs};
+use crate::domain::ids::{Height, TxId, UnixMs};
 
 pub use connection::{NodeConfig, NodeConfigError};
 pub use error::{Asked, SourceError};
@@ -123,6 +123,15 @@ pub trait Source: Send + Sync + 'static {
     /// `Mismatch` when the node's logs belong to another block at that height, `NotReady` when
     /// it cannot tell them yet; both are worth asking again after the header was read anew.
     async fn block(&self, header: &FetchedHeader) -> Result<Block, SourceError>;
+
+    /// Makes sure that these transactions are in exactly this header's block, where [`Source::block`] had to go by less
+    /// than its hash.
+    ///
+    /// # Errors
+    /// `Mismatch` when one is not, `NotReady` when the node cannot tell yet.
+    async fn vouch(&self, _header: &FetchedHeader, _txids: &[TxId]) -> Result<(), SourceError> {
+        Ok(())
+    }
 
     /// The headers at these heights, in the same order, with one request for many; `None` where the node does not
     /// offer that. A missing header proves nothing.

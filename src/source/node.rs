@@ -15,7 +15,7 @@ use super::{FetchedHeader, Found, SearchLimits, Source, Span, Usage};
 use crate::clock::Clock;
 use crate::domain::address::Address;
 use crate::domain::chain::Block;
-use crate::domain::ids::{Height, UnixMs};
+use crate::domain::ids::{Height, TxId, UnixMs};
 
 /// Blocks in one search: java-tron takes 5,000, and the block before the first is asked for too.
 const MAX_SPAN_BLOCKS: u64 = 4_900;
@@ -121,6 +121,10 @@ impl TronNode {
             }
             Err(error) => error,
         };
+        // Our own restraint is no news of the node, and reading block by block would only spend more.
+        if matches!(error, SourceError::Budget { .. }) {
+            return Err(error);
+        }
         let blocks = self.span_blocks.load(Ordering::Relaxed);
         if error.means_too_much() && blocks > MIN_SPAN_BLOCKS {
             self.span_blocks
@@ -194,6 +198,10 @@ impl Source for TronNode {
 
     async fn block(&self, header: &FetchedHeader) -> Result<Block, SourceError> {
         self.reader().block(header).await
+    }
+
+    async fn vouch(&self, header: &FetchedHeader, txids: &[TxId]) -> Result<(), SourceError> {
+        self.reader().vouch(header, txids).await
     }
 
     async fn headers(

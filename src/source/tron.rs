@@ -14,7 +14,7 @@ use super::tron_wire::{self, Infos, WireError};
 use super::{Contents, FetchedHeader, Source, Usage};
 use crate::domain::address::Address;
 use crate::domain::chain::Block;
-use crate::domain::ids::Height;
+use crate::domain::ids::{Height, TxId};
 
 /// How long a node that lacks `getblock` is asked by the older paths, before `getblock` is
 /// tried again: load-balanced nodes answer 404 now and then for paths that exist.
@@ -242,6 +242,33 @@ impl Source for TronHttp {
             }),
             SecondLook::Unavailable(error) => Err(error),
         }
+    }
+
+    /// Infos name no hash: their height and slot time stand in for it, and a representative that runs two nodes can
+    /// produce two blocks in one slot. The block itself tells which transactions are its own.
+    async fn vouch(&self, header: &FetchedHeader, txids: &[TxId]) -> Result<(), SourceError> {
+        let height = header.header.height;
+        let asked = self.asked(BLOCK_BY_NUMBER, Some(height));
+        let body = format!(r#"{{"num":{height}}}"#);
+        let found = match self.ask(&asked, body, tron_wire::parse_members).await {
+            Err(error) if error.means_path_is_missing() => return Ok(()),
+            outcome => outcome?,
+        };
+        let Some((hash, members)) = found else {
+            return Err(SourceError::NotReady {
+                asked,
+                what: "the node does not have the block whose logs it gave".to_owned(),
+            });
+        };
+        let stranger = txids.iter().find(|txid| !members.contains(txid));
+        let what = match stranger {
+            _ if hash != header.header.hash => {
+                format!("the block is {hash}, not {}", header.header.hash)
+            }
+            Some(txid) => format!("transaction {txid} of its logs is not in it"),
+            None => return Ok(()),
+        };
+        Err(SourceError::Mismatch { asked, what })
     }
 
     fn name(&self) -> &str {

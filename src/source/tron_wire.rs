@@ -17,7 +17,7 @@ use super::tron_json::{Kind, Text, from_json, is_empty_object, kind, not_hex32};
 pub use super::tron_json::{WireError, beginning};
 use super::{Contents, FetchedHeader};
 use crate::domain::chain::BlockHeader;
-use crate::domain::ids::{BlockHash, Height, UnixMs};
+use crate::domain::ids::{BlockHash, Height, TxId, UnixMs};
 
 /// What `getblockbynum` says of a block's contents, with the hash that it says it of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +72,40 @@ pub fn parse_summary(body: &[u8]) -> Result<Option<BlockSummary>, WireError> {
         hash: block.hash()?,
         contents,
     }))
+}
+
+/// Reads which transactions a full block holds, and the block's hash. `None` for `{}`.
+///
+/// # Errors
+/// See [`WireError`]; `blockID` and each `txID` are required.
+pub fn parse_members(body: &[u8]) -> Result<Option<(BlockHash, Vec<TxId>)>, WireError> {
+    let Some(block) = parse_block(body)? else {
+        return Ok(None);
+    };
+    let hash = block.hash()?;
+    let members: WireMembers<'_> = from_json(body)?;
+    let each = members.transactions.iter().enumerate();
+    let txids = each.map(|(at, member)| {
+        let path = || format!("transactions[{at}].txID");
+        let text = member
+            .txid
+            .as_deref()
+            .ok_or_else(|| WireError::missing(path()))?;
+        TxId::from_hex(text).ok_or_else(|| not_hex32(path(), text))
+    });
+    Ok(Some((hash, txids.collect::<Result<_, _>>()?)))
+}
+
+#[derive(Deserialize)]
+struct WireMembers<'a> {
+    #[serde(borrow, default)]
+    transactions: Vec<WireMember<'a>>,
+}
+
+#[derive(Deserialize)]
+struct WireMember<'a> {
+    #[serde(rename = "txID", borrow, default)]
+    txid: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]

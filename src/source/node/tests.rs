@@ -154,6 +154,24 @@ async fn a_node_that_always_refuses_to_search_is_read_block_by_block() {
     assert!(source.search_limits().is_none());
 }
 
+/// Found in review: a budget that ran out three times at a search cost the search itself; the catch-up then went on block
+/// by block, with hundreds of times the requests.
+#[tokio::test]
+async fn a_spent_budget_is_no_reason_to_read_block_by_block() {
+    let node = FakeNode::start();
+    node.answer(RPC, rpc(&rpc_block()));
+    let source = build(&node, |config| {
+        config.api = Api::JsonRpc;
+        config.budget.requests_per_day = Some(1);
+    });
+    let span = span_of(&source).await;
+    for _ in 0..=FAILURES_IN_A_ROW {
+        let error = source.search(span, &[usdt()]).await.expect_err("spent");
+        assert!(matches!(error, SourceError::Budget { .. }), "{error}");
+    }
+    assert!(source.search_limits().is_some());
+}
+
 #[tokio::test]
 async fn too_much_at_once_makes_the_spans_shorter() {
     let node = FakeNode::start();
