@@ -27,6 +27,8 @@ pub struct ChainBook {
     /// The highest tip so far; a fork takes blocks back for the moment that it takes to read others.
     pub highest: Height,
     pub final_height: Height,
+    /// The block of the last jump: the hub knows none below it, and follows a fork there unseen.
+    pub remembered_from: Height,
     /// Every block that stands processed, and the commit that took it in.
     pub path: BTreeMap<u64, (BlockHeader, u64)>,
 }
@@ -212,9 +214,7 @@ impl Books {
             ChainChange::Jump(header) => {
                 book.tip = Some(header);
                 book.final_height = book.final_height.min(header.height);
-                // Whatever was not final is forgotten: a fork below it is followed unseen.
-                let known = book.final_height.0;
-                book.path.retain(|height, _| *height <= known);
+                book.remembered_from = header.height;
             }
             ChainChange::Final(height) => book.final_height = height,
             ChainChange::Skip(header) => {

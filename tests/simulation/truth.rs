@@ -32,10 +32,9 @@ impl Witness {
                     });
             }
             ChainChange::Rollback(header) => {
-                let ours = book
-                    .path
-                    .get(&header.height.0)
-                    .is_none_or(|(h, _)| *h == header);
+                let known = book.path.get(&header.height.0);
+                let ours =
+                    header.height < book.remembered_from || known.is_none_or(|(h, _)| *h == header);
                 self.journal.check(3, ours, || {
                     format!(
                         "chain {}: rolled back to {}, a block not ours",
