@@ -53,8 +53,12 @@
 //! | one webhook at a time over all receivers | 9: a delivery to a well receiver is overdue | 33 |
 //! | the second chain waits for the first one's cursor | 9: the chain falls behind | 49 |
 //! | believe a single denial of an old block at the first start | 3: starts too late | 50 |
+//! | pass over the blocks that a search found | 3: not on record | 7 |
+//! | search up to the head | 2: searched and not final | 1 |
+//! | search on from a block that was forked away | 3: from a block that is not final; 9: the chain falls behind | 15 |
 //!
-//! One bug is not noticed: to deal again with a transfer that is on record and stands (`Draft::is_settled` gone). Nothing calls for it
+//! Some bugs are not noticed. A search whose ends are not proven by the final head, and what the blocks in between confirm being left
+//! out of a search: `follower/catch_up_tests.rs` and `domain/ledger_span_tests.rs` notice these. And to deal again with a transfer that is on record and stands (`Draft::is_settled` gone). Nothing calls for it
 //! while the cursor lets every block in once; it guards against the day when it does not.
 #![allow(clippy::unwrap_used)]
 

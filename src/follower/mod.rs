@@ -5,6 +5,8 @@
 //! where nothing is watched.
 
 mod catch_up;
+#[cfg(test)]
+mod catch_up_tests;
 mod fork;
 mod oldest;
 pub mod pace;
@@ -36,7 +38,7 @@ use pace::{IDLE_WAIT, Pace, Seen};
 
 /// Blocks fetched side by side while catching up.
 const CATCH_UP_PARALLEL: usize = 8;
-/// Blocks walked in one piece; their headers are asked for at once where the node offers that.
+/// Blocks walked in one piece; the last one's headers are asked for at once where the node offers that.
 const WALK_BLOCKS: u64 = 100;
 /// Fewer headers are asked for one by one.
 const HEADERS_AT_ONCE_FROM: usize = 3;
@@ -407,7 +409,8 @@ impl Follower {
         let most = from.tip.height.0.saturating_add(WALK_BLOCKS);
         let last = head.header.height.0.min(most);
         let heights: Vec<Height> = (first..=last).map(Height).collect();
-        let known = match self.headers_at(source, &heights).await {
+        let asked = self.headers_to_head(source, &from.tip, &heights, head);
+        let known = match asked.await {
             Ok(known) => known,
             Err(error) => {
                 reached.walked = Err(error.into());
@@ -453,18 +456,31 @@ impl Follower {
         Ok(block)
     }
 
-    /// Headers that the node tells in one request. Those it does not tell are asked for one by one.
-    async fn headers_at(
+    /// The headers up to the head, told in one request. None where they are not one chain from the cursor to that very
+    /// head: what tells many headers at once can hang on a branch that the node's other answers know nothing of.
+    async fn headers_to_head(
         &self,
         source: &dyn Source,
+        tip: &BlockHeader,
         heights: &[Height],
+        head: &FetchedHeader,
     ) -> Result<HashMap<Height, FetchedHeader>, SourceError> {
-        if heights.len() < HEADERS_AT_ONCE_FROM {
+        let ends_there = heights.last() == Some(&head.header.height);
+        if heights.len() < HEADERS_AT_ONCE_FROM || !ends_there {
             return Ok(HashMap::new());
         }
         let found = source.headers(heights).await?.unwrap_or_default();
-        let found = found.into_iter().flatten();
-        Ok(found.map(|header| (header.header.height, header)).collect())
+        let chain: Option<Vec<FetchedHeader>> = found.into_iter().collect();
+        let is_ours = |chain: &Vec<FetchedHeader>| {
+            let parents = std::iter::once(tip.hash).chain(chain.iter().map(|h| h.header.hash));
+            let linked = chain
+                .iter()
+                .zip(parents)
+                .all(|(h, parent)| h.header.parent == parent);
+            linked && chain.last().map(|h| h.header) == Some(head.header)
+        };
+        let chain = chain.filter(is_ours).unwrap_or_default();
+        Ok(chain.into_iter().map(|h| (h.header.height, h)).collect())
     }
 
     /// Takes in one fetched block; says when the walk must stop.
