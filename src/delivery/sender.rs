@@ -70,9 +70,7 @@ impl SignedWebhook {
             body,
         }
     }
-}
 
-impl SignedWebhook {
     /// As its receiver gets it. `timestamp_text` keeps the header's text, which this type holds as a number.
     pub fn received<'a>(&'a self, timestamp_text: &'a mut String) -> Received<'a> {
         *timestamp_text = self.timestamp_s.to_string();
@@ -207,6 +205,7 @@ impl Transport for Sender {
         Self::send(self, url, webhook).await
     }
 }
+
 /// As much of an answer as came before the attempt ended.
 #[derive(Default)]
 struct Answer {

@@ -189,12 +189,7 @@ pub fn extend(
             height: header.height,
         });
     }
-    if header.parent != cursor.tip.hash {
-        return Err(Refusal::ParentMismatch {
-            height: header.height,
-            parent: header.parent,
-        });
-    }
+    must_follow(&header, cursor.tip.hash)?;
     let at = ChainPoint {
         tip: header.height,
         tip_time: header.time,
@@ -202,6 +197,16 @@ pub fn extend(
     };
     let draft = Draft::new(view, chain, now);
     take_in(draft, block, at, ChainChange::Append(header))
+}
+
+fn must_follow(header: &BlockHeader, parent: BlockHash) -> Result<(), Refusal> {
+    if header.parent == parent {
+        return Ok(());
+    }
+    Err(Refusal::ParentMismatch {
+        height: header.height,
+        parent: header.parent,
+    })
 }
 
 /// What came due before the block, the block's transfers, and what it confirms, in this order.
@@ -238,11 +243,8 @@ pub fn extend_final(
     if header.height <= cursor.tip.height || cursor.tip.hash != after {
         return Err(not_next);
     }
-    if header.height == cursor.tip.height.next() && header.parent != after {
-        return Err(Refusal::ParentMismatch {
-            height: header.height,
-            parent: header.parent,
-        });
+    if header.height == cursor.tip.height.next() {
+        must_follow(&header, after)?;
     }
     let at = ChainPoint {
         tip: header.height,

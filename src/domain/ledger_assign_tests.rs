@@ -2,27 +2,11 @@
 
 use super::changes::Changes;
 use super::event::{AfterCompletion, EventKind};
-use super::ids::{Height, TransferKey, UnixMs};
-use super::ledger::{self, AmbiguityRule, AmountPolicy, Refusal};
+use super::ids::{Height, TransferKey};
+use super::ledger::{self, Refusal};
+use super::ledger_test_support::*;
 use super::payment::*;
 use super::test_support::*;
-
-const NOW: UnixMs = UnixMs(1_800_000_000_000);
-const OLDEST_FIRST: AmountPolicy = AmountPolicy {
-    ambiguity: AmbiguityRule::OldestFirst,
-    unique_cap: super::amount::Amount::ZERO,
-};
-
-/// A ledger at block 100 with these payments.
-fn with_payments(payments: impl IntoIterator<Item = Payment>) -> MemoryState {
-    let mut state = MemoryState::starting_at(100);
-    for new in payments {
-        state
-            .decide(|view| ledger::create(view, new, OLDEST_FIRST, NOW))
-            .expect("created");
-    }
-    state
-}
 
 /// The next block, on a branch of its own.
 fn extend(state: &mut MemoryState, branch: u8, transfers: Vec<super::chain::Transfer>) -> Changes {
@@ -34,30 +18,8 @@ fn extend(state: &mut MemoryState, branch: u8, transfers: Vec<super::chain::Tran
         .expect("extends")
 }
 
-fn roll_back(state: &mut MemoryState, height: u64) -> Changes {
-    let to = state.blocks[&(CHAIN, Height(height))];
-    state
-        .decide(|view| ledger::rollback(view, CHAIN, &to, NOW))
-        .expect("rolls back")
-}
-
-fn finalize(state: &mut MemoryState, height: u64) -> Changes {
-    let header = state.blocks[&(CHAIN, Height(height))];
-    state
-        .decide(|view| ledger::finalize(view, CHAIN, &header, NOW))
-        .expect("finalizes")
-}
-
 fn assign(state: &mut MemoryState, key: TransferKey, n: u128) -> Result<Changes, Refusal> {
     state.decide(|view| ledger::assign(view, &key, id(n), NOW))
-}
-
-fn kinds(changes: &Changes) -> Vec<EventKind> {
-    changes.events.iter().map(|e| e.kind).collect()
-}
-
-fn status(state: &MemoryState, n: u128) -> Status {
-    state.payments[&id(n)].status
 }
 
 const SEEN: [EventKind; 2] = [EventKind::TransferAssigned, EventKind::Detected];

@@ -7,17 +7,13 @@ use proptest::prelude::*;
 
 use super::chain::{Block, Transfer};
 use super::event::EventKind;
-use super::ids::{Height, PaymentId, UnixMs};
-use super::ledger::{self, AmbiguityRule, AmountPolicy, Refusal};
+use super::ids::{Height, PaymentId};
+use super::ledger::{self, Refusal};
+use super::ledger_test_support::{NOW, with_payments};
 use super::payment::*;
 use super::test_support::*;
 
-const NOW: UnixMs = UnixMs(1_800_000_000_000);
 const START: u64 = 100;
-const POLICY: AmountPolicy = AmountPolicy {
-    ambiguity: AmbiguityRule::OldestFirst,
-    unique_cap: super::amount::Amount::ZERO,
-};
 
 fn payments() -> impl Strategy<Value = Vec<Payment>> {
     let one = (
@@ -79,13 +75,7 @@ fn blocks() -> impl Strategy<Value = Vec<Block>> {
 }
 
 fn start(payments: &[Payment]) -> MemoryState {
-    let mut state = MemoryState::starting_at(START);
-    for new in payments.iter().cloned() {
-        state
-            .decide(|view| ledger::create(view, new, POLICY, NOW))
-            .expect("created");
-    }
-    state
+    with_payments(payments.iter().cloned())
 }
 
 fn walk(state: &mut MemoryState, blocks: &[Block]) {

@@ -7,24 +7,14 @@ use super::chain::{Block, Transfer};
 use super::changes::{ChainChange, Changes, Unfinished, View};
 use super::event::{AfterCompletion, EventKind};
 use super::ids::{Height, UnixMs};
-use super::ledger::{self, AmbiguityRule, AmountPolicy, BATCH_PAYMENTS, Refusal, Watching};
+use super::ledger::{self, BATCH_PAYMENTS, Refusal, Watching};
+use super::ledger_test_support::{self, NOW, OLDEST_FIRST, finalize, kinds, roll_back, status};
 use super::payment::*;
 use super::test_support::*;
 
-const NOW: UnixMs = UnixMs(1_800_000_000_000);
-const OLDEST_FIRST: AmountPolicy = AmountPolicy {
-    ambiguity: AmbiguityRule::OldestFirst,
-    unique_cap: Amount::ZERO,
-};
-
-/// A ledger at block 100 with these payments.
+/// A ledger at block 100 with these payments, their creation no longer told of.
 fn with_payments(payments: impl IntoIterator<Item = Payment>) -> MemoryState {
-    let mut state = MemoryState::starting_at(100);
-    for new in payments {
-        state
-            .decide(|view| ledger::create(view, new, OLDEST_FIRST, NOW))
-            .expect("created");
-    }
+    let mut state = ledger_test_support::with_payments(payments);
     state.events.clear();
     state
 }
@@ -46,28 +36,6 @@ fn run_to(state: &mut MemoryState, height: u64, transfers: Vec<Transfer>) -> Cha
 
 fn tip(state: &MemoryState) -> u64 {
     state.cursors[&CHAIN].0.0
-}
-
-fn roll_back(state: &mut MemoryState, height: u64) -> Changes {
-    let to = state.blocks[&(CHAIN, Height(height))];
-    state
-        .decide(|view| ledger::rollback(view, CHAIN, &to, NOW))
-        .expect("rolls back")
-}
-
-fn finalize(state: &mut MemoryState, height: u64) -> Changes {
-    let header = state.blocks[&(CHAIN, Height(height))];
-    state
-        .decide(|view| ledger::finalize(view, CHAIN, &header, NOW))
-        .expect("finalizes")
-}
-
-fn kinds(changes: &Changes) -> Vec<EventKind> {
-    changes.events.iter().map(|e| e.kind).collect()
-}
-
-fn status(state: &MemoryState, n: u128) -> Status {
-    state.payments[&id(n)].status
 }
 
 fn at_depth(n: u128, depth: u32) -> Payment {

@@ -21,6 +21,8 @@ mod ledger_model_tests;
 #[cfg(test)]
 mod ledger_span_tests;
 #[cfg(test)]
+mod ledger_test_support;
+#[cfg(test)]
 mod ledger_tests;
 pub mod matcher;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::domain::chain::{Block, BlockHeader};
 use crate::domain::changes::Cursor;
 use crate::domain::ids::{Height, UnixMs};
 use crate::shutdown::Shutdown;
-use crate::source::{FetchedHeader, Source, Span};
+use crate::source::{FetchedHeader, SearchLimits, Source, SourceError, Span};
 
 use super::{Follower, RoundError};
 
@@ -39,16 +39,19 @@ impl Follower {
         let Some(cursor) = self.cursor else {
             return Ok(Searched::Done);
         };
+        let Some(limits) = source.search_limits() else {
+            return Ok(Searched::Done);
+        };
         let gap = |to: Height| to.0.saturating_sub(cursor.tip.height.0);
-        if !self.is_search_worth_it(source, gap(head.header.height)) {
+        if !self.is_search_worth_it(limits, gap(head.header.height)) {
             return Ok(Searched::Done);
         }
         let finalized = source.final_head().await?.header;
         let is_sound = finalized.height <= head.header.height;
-        if !is_sound || !self.is_search_worth_it(source, gap(finalized.height)) {
+        if !is_sound || !self.is_search_worth_it(limits, gap(finalized.height)) {
             return Ok(Searched::Done);
         }
-        let Some(ends) = self.ends(source, cursor.tip.height, finalized).await? else {
+        let Some(ends) = ends(source, limits, cursor.tip.height, finalized).await? else {
             return Ok(Searched::Done);
         };
         if ends[0].header.hash != cursor.tip.hash {
@@ -71,48 +74,12 @@ impl Follower {
         Ok(Searched::Again)
     }
 
-    /// A search asks for every watched address in every span; reading asks for every block. False too where the node
-    /// offers no search.
-    fn is_search_worth_it(&self, source: &dyn Source, blocks: u64) -> bool {
-        let Some(limits) = source.search_limits() else {
-            return false;
-        };
+    /// A search asks for every watched address in every span; reading asks for every block.
+    fn is_search_worth_it(&self, limits: SearchLimits, blocks: u64) -> bool {
         let watched = self.parts.index.watched_on(self.id());
         let per_span = watched.div_ceil(limits.addresses.max(1) as u64);
         let spans = blocks.div_ceil(limits.blocks.max(1));
         blocks >= limits.worth_from_blocks && per_span.saturating_mul(spans) < blocks
-    }
-
-    /// The headers between which spans lie, the cursor's height first. They are asked for together with the final head's,
-    /// which proves that all of them are final: `None` where the node shows another there, or not all of them, as one
-    /// does whose JSON-RPC is behind.
-    async fn ends(
-        &self,
-        source: &dyn Source,
-        tip: Height,
-        finalized: BlockHeader,
-    ) -> Result<Option<Vec<FetchedHeader>>, RoundError> {
-        let Some(limits) = source.search_limits() else {
-            return Ok(None);
-        };
-        let step = usize::try_from(limits.blocks).unwrap_or(usize::MAX).max(1);
-        let steps = (tip.0..finalized.height.0).step_by(step);
-        let mut heights: Vec<Height> = steps.take(MAX_ENDS - 1).map(Height).collect();
-        heights.push(finalized.height);
-        let found = source.headers(&heights).await?.unwrap_or_default();
-        let shown: Option<Vec<FetchedHeader>> = found.into_iter().collect();
-        let proven = |ends: &Vec<FetchedHeader>| {
-            let last = ends.last().map(|end| end.header.hash);
-            ends.len() == heights.len() && last == Some(finalized.hash)
-        };
-        let mut ends = shown.filter(proven);
-        // After a very long outage the last step is a leap; it is taken next time.
-        if let Some(ends) = &mut ends
-            && heights.len() == MAX_ENDS
-        {
-            ends.pop();
-        }
-        Ok(ends)
     }
 
     /// False where the node does not offer the search after all.
@@ -201,6 +168,35 @@ impl Follower {
         let shown = self.catch_up.as_ref().map(|told| told.progress);
         chain.update(|s| s.catch_up = shown);
     }
+}
+
+/// The headers between which spans lie, the cursor's height first. They are asked for together with the final head's,
+/// which proves that all of them are final: `None` where the node shows another there, or not all of them, as one
+/// does whose JSON-RPC is behind.
+async fn ends(
+    source: &dyn Source,
+    limits: SearchLimits,
+    tip: Height,
+    finalized: BlockHeader,
+) -> Result<Option<Vec<FetchedHeader>>, SourceError> {
+    let step = usize::try_from(limits.blocks).unwrap_or(usize::MAX).max(1);
+    let steps = (tip.0..finalized.height.0).step_by(step);
+    let mut heights: Vec<Height> = steps.take(MAX_ENDS - 1).map(Height).collect();
+    heights.push(finalized.height);
+    let found = source.headers(&heights).await?.unwrap_or_default();
+    let shown: Option<Vec<FetchedHeader>> = found.into_iter().collect();
+    let proven = |ends: &Vec<FetchedHeader>| {
+        let last = ends.last().map(|end| end.header.hash);
+        ends.len() == heights.len() && last == Some(finalized.hash)
+    };
+    let mut ends = shown.filter(proven);
+    // After a very long outage the last step is a leap; it is taken next time.
+    if let Some(ends) = &mut ends
+        && heights.len() == MAX_ENDS
+    {
+        ends.pop();
+    }
+    Ok(ends)
 }
 
 /// A catch-up, and when it was last spoken of.

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 
 use crate::chains::{Chain, EndpointStanding};
 use crate::clock::Clock;
+use crate::domain::address::Address;
 use crate::domain::chain::{Block, BlockHeader};
 use crate::domain::changes::{Cursor, Unfinished};
 use crate::domain::ids::{ChainId, Height, PaymentId, TxId, UnixMs, Watched};
@@ -157,6 +158,11 @@ impl Follower {
 
     fn id(&self) -> ChainId {
         self.parts.chain.spec.id
+    }
+
+    fn is_watched(&self, address: Address) -> bool {
+        let chain = self.id();
+        self.parts.index.is_watched(&Watched { chain, address })
     }
 
     /// Nothing is open, and nothing that was found can still be forked away.
@@ -446,9 +452,7 @@ impl Follower {
         header: &FetchedHeader,
     ) -> Result<Block, RoundError> {
         let block = source.block(header).await?;
-        let (chain, index) = (self.id(), &self.parts.index);
-        let watched = |address| index.is_watched(&Watched { chain, address });
-        let hits = block.transfers.iter().filter(|t| watched(t.to));
+        let hits = block.transfers.iter().filter(|t| self.is_watched(t.to));
         let txids: Vec<TxId> = hits.map(|t| t.txid).collect();
         if !txids.is_empty() {
             source.vouch(header, &txids).await?;
@@ -503,15 +507,9 @@ impl Follower {
 
     /// Has the ledger process a block; says whether it brought a transfer to a watched address.
     async fn take_in(&self, mut block: Block) -> Result<Found, RoundError> {
-        let (chain, index) = (self.id(), &self.parts.index);
-        block.transfers.retain(|t| {
-            index.is_watched(&Watched {
-                chain,
-                address: t.to,
-            })
-        });
+        block.transfers.retain(|t| self.is_watched(t.to));
         let header = block.header;
-        let write = self.parts.ledger.extend(chain, block).await?;
+        let write = self.parts.ledger.extend(self.id(), block).await?;
         self.finish_work(&write).await?;
         self.show_tip(&header);
         Ok(if write.changes.transfers.is_empty() {

@@ -14,7 +14,7 @@ use super::tron_wire::{self, Infos, WireError};
 use super::{Contents, FetchedHeader, Source, Usage};
 use crate::domain::address::Address;
 use crate::domain::chain::Block;
-use crate::domain::ids::{Height, TxId};
+use crate::domain::ids::{BlockHash, Height, TxId};
 
 /// How long a node that lacks `getblock` is asked by the older paths, before `getblock` is
 /// tried again: load-balanced nodes answer 404 now and then for paths that exist.
@@ -106,12 +106,12 @@ impl TronHttp {
         view: View,
         height: Option<Height>,
     ) -> Result<Option<FetchedHeader>, SourceError> {
-        let (path, body) = match height {
-            Some(height) => (BLOCK_BY_NUMBER, format!(r#"{{"num":{height}}}"#)),
-            None => (view.get_now_block(), "{}".to_owned()),
-        };
-        let asked = self.asked(path, height);
-        self.ask(&asked, body, tron_wire::parse_header).await
+        if let Some(height) = height {
+            return self.full_block(height, tron_wire::parse_header).await;
+        }
+        let asked = self.asked(view.get_now_block(), None);
+        self.ask(&asked, "{}".to_owned(), tron_wire::parse_header)
+            .await
     }
 
     async fn newest(&self, view: View) -> Result<FetchedHeader, SourceError> {
@@ -120,6 +120,32 @@ impl TronHttp {
             asked: self.asked(view.get_block(), None),
             what: "the node has no block at all".to_owned(),
         })
+    }
+
+    /// Asks for the whole block at a height, however large.
+    async fn full_block<T>(
+        &self,
+        height: Height,
+        parse: impl Fn(&[u8]) -> Result<T, WireError>,
+    ) -> Result<T, SourceError> {
+        let asked = self.asked(BLOCK_BY_NUMBER, Some(height));
+        self.ask(&asked, format!(r#"{{"num":{height}}}"#), parse)
+            .await
+    }
+
+    /// What a full block that is not there, or is another's, means after its header was given.
+    fn not_this_block(&self, header: &FetchedHeader, found: Option<BlockHash>) -> SourceError {
+        let asked = self.asked(BLOCK_BY_NUMBER, Some(header.header.height));
+        match found {
+            None => SourceError::NotReady {
+                asked,
+                what: "the node does not have the block whose header it gave".to_owned(),
+            },
+            Some(hash) => SourceError::Mismatch {
+                asked,
+                what: format!("the block is {hash}, not {}", header.header.hash),
+            },
+        }
     }
 
     async fn infos(&self, header: &FetchedHeader) -> Result<Infos, SourceError> {
@@ -135,23 +161,17 @@ impl TronHttp {
     /// does not have (yet).
     async fn second_look(&self, header: &FetchedHeader) -> Result<SecondLook, SourceError> {
         let height = header.header.height;
-        let asked = self.asked(BLOCK_BY_NUMBER, Some(height));
-        let body = format!(r#"{{"num":{height}}}"#);
-        let summary = match self.ask(&asked, body, tron_wire::parse_summary).await {
+        let summary = match self.full_block(height, tron_wire::parse_summary).await {
             Err(error) if error.means_path_is_missing() => {
                 return Ok(SecondLook::Unavailable(error));
             }
             outcome => outcome?,
         };
         match summary {
-            None => Err(SourceError::NotReady {
-                asked,
-                what: "the node does not have the block whose header it gave".to_owned(),
-            }),
-            Some(found) if found.hash != header.header.hash => Err(SourceError::Mismatch {
-                asked,
-                what: format!("the block is {}, not {}", found.hash, header.header.hash),
-            }),
+            None => Err(self.not_this_block(header, None)),
+            Some(found) if found.hash != header.header.hash => {
+                Err(self.not_this_block(header, Some(found.hash)))
+            }
             Some(found) => Ok(match found.contents {
                 Contents::NotEmpty => SecondLook::Transactions,
                 Contents::Empty | Contents::Unknown => SecondLook::NoTransactions,
@@ -248,27 +268,22 @@ impl Source for TronHttp {
     /// produce two blocks in one slot. The block itself tells which transactions are its own.
     async fn vouch(&self, header: &FetchedHeader, txids: &[TxId]) -> Result<(), SourceError> {
         let height = header.header.height;
-        let asked = self.asked(BLOCK_BY_NUMBER, Some(height));
-        let body = format!(r#"{{"num":{height}}}"#);
-        let found = match self.ask(&asked, body, tron_wire::parse_members).await {
+        let (hash, members) = match self.full_block(height, tron_wire::parse_members).await {
             Err(error) if error.means_path_is_missing() => return Ok(()),
-            outcome => outcome?,
+            Err(error) => return Err(error),
+            Ok(None) => return Err(self.not_this_block(header, None)),
+            Ok(Some(found)) => found,
         };
-        let Some((hash, members)) = found else {
-            return Err(SourceError::NotReady {
-                asked,
-                what: "the node does not have the block whose logs it gave".to_owned(),
-            });
-        };
-        let stranger = txids.iter().find(|txid| !members.contains(txid));
-        let what = match stranger {
-            _ if hash != header.header.hash => {
-                format!("the block is {hash}, not {}", header.header.hash)
-            }
-            Some(txid) => format!("transaction {txid} of its logs is not in it"),
-            None => return Ok(()),
-        };
-        Err(SourceError::Mismatch { asked, what })
+        if hash != header.header.hash {
+            return Err(self.not_this_block(header, Some(hash)));
+        }
+        match txids.iter().find(|txid| !members.contains(txid)) {
+            None => Ok(()),
+            Some(txid) => Err(SourceError::Mismatch {
+                asked: self.asked(BLOCK_BY_NUMBER, Some(height)),
+                what: format!("transaction {txid} of its logs is not in it"),
+            }),
+        }
     }
 
     fn name(&self) -> &str {
