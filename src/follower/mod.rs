@@ -269,10 +269,12 @@ impl Follower {
         match self.cursor {
             None => self.start(source, &head).await?,
             Some(cursor) if self.nothing_to_find() => {
+                let (now, before) = (head.header.height, cursor.tip.height);
+                if is_far_below(before, now) {
+                    second_word(source, &head).await?;
+                }
                 // A cursor that a wrong node's head took too far comes back as well.
-                if head.header.height > cursor.tip.height
-                    || is_far_below(head.header.height, cursor.tip.height)
-                {
+                if now > before || is_far_below(now, before) {
                     self.jump(&head.header, Watching::Nothing).await?;
                 }
             }
@@ -319,6 +321,7 @@ impl Follower {
 
     /// Sets the first cursor: at the head, or before the oldest open payment where there is one already.
     async fn start(&mut self, source: &dyn Source, head: &FetchedHeader) -> Result<(), RoundError> {
+        second_word(source, head).await?;
         let open = self.parts.store.open_on(self.id()).await?;
         let Some(created_at) = open.oldest_created_at else {
             return self.jump(&head.header, Watching::Nothing).await;
@@ -362,11 +365,8 @@ impl Follower {
         if height == head.header.height {
             return Ok(*head);
         }
-        source.header(height).await?.ok_or_else(|| RoundError::Gap {
-            node: source.name().to_owned(),
-            height,
-            head: head.header.height,
-        })
+        let shown = source.header(height).await?;
+        shown.ok_or_else(|| gap(source, height, head))
     }
 
     /// Takes in every block between the cursor and `head`, in order.
@@ -544,6 +544,25 @@ impl Follower {
                 .progress
                 .progress(id, depth(confirming.height, tip), required);
         }
+    }
+}
+
+/// Asks for a head once more, by its number. A cursor that jumped to a block that is not there would wait for it forever,
+/// so one answer is not enough for a jump.
+async fn second_word(source: &dyn Source, head: &FetchedHeader) -> Result<(), RoundError> {
+    let height = head.header.height;
+    let shown = source.header(height).await?;
+    if shown.map(|s| s.header) == Some(head.header) {
+        return Ok(());
+    }
+    Err(gap(source, height, head))
+}
+
+fn gap(source: &dyn Source, height: Height, head: &FetchedHeader) -> RoundError {
+    RoundError::Gap {
+        node: source.name().to_owned(),
+        height,
+        head: head.header.height,
     }
 }
 

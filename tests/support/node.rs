@@ -182,6 +182,11 @@ impl Node {
             .push((path.to_owned(), status, text.to_owned()));
     }
 
+    /// How many of the lies were not told yet.
+    pub fn lies_left(&self) -> usize {
+        self.chain.lock().expect("a lock").lies.len()
+    }
+
     pub fn asked(&self, path: &str) -> usize {
         self.chain
             .lock()
