@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
-use super::pages::{Page, Pages};
+use super::pages::{Page, Pages, Readers};
 use super::token::ClientTokens;
 use super::wire::WireEncoder;
 use super::{ApiContext, ApiSettings, CallbackCheck, routes};
@@ -66,16 +66,24 @@ impl CallbackCheck for HttpsOnly {
     }
 }
 
-static PAGES: [Page; 2] = [
+static PAGES: [Page; 3] = [
     Page {
         path: "/",
         content_type: "text/html; charset=utf-8",
+        readers: Readers::OwnPages,
         body: b"<!doctype html>",
     },
     Page {
         path: "/assets/index.js",
         content_type: "text/javascript; charset=utf-8",
+        readers: Readers::OwnPages,
         body: b"export {};",
+    },
+    Page {
+        path: "/paybell.js",
+        content_type: "text/javascript; charset=utf-8",
+        readers: Readers::AllPages,
+        body: b"export const shared = 1;",
     },
 ];
 
