@@ -27,7 +27,7 @@ use stall::Unstalled;
 /// From the connection's first byte, or the last answer, to the end of the next request's headers.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a client may take none of the bytes that wait for it.
-const WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(30);
+const WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(20);
 /// Bytes of one connection's read buffer; also bounds a request's headers.
 const MAX_BUFFER_BYTES: usize = 32 * 1024;
 /// After `accept` failed, usually because no file descriptor is left.

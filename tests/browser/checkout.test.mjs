@@ -1,7 +1,7 @@
 // A shop's page on another origin watches its payment in a real browser, while the hub and the line to it come and go.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { after, afterEach, before, describe, test } from "node:test";
 import { openShop } from "./shop.mjs";
 import { startBrowser, until } from "./support.mjs";
 
@@ -49,8 +49,19 @@ function keepCloseCodes() {
   };
 }
 
+/** The network seems to come back all the time, so that no wait is long. */
+const impatient = (page) => page.addInitScript(() => setInterval(() => dispatchEvent(new Event("online")), 50));
+
 const hasState = (page, state) => page.waitForFunction((wanted) => window.states?.at(-1)?.state === wanted, state);
 const isLive = (page) => hasState(page, "live");
+
+/** Does what cuts the page's line, and waits until the page has noticed. */
+async function cutting(page, act) {
+  const before = await page.evaluate(() => states.filter(({ state }) => state === "waiting").length);
+  await act();
+  await page.waitForFunction((told) => states.filter(({ state }) => state === "waiting").length > told, before);
+}
+
 const isShown = (page, status) => page.waitForFunction((wanted) => window.updates.at(-1)?.payment.status === wanted, status);
 const snapshots = (page) => page.evaluate(() => updates.filter(({ kind }) => kind === "snapshot").length);
 const isCompleted = (payment) => until("the hub has completed the payment", async () => (await shop.paymentNow(payment)).status === "completed");
@@ -72,6 +83,8 @@ async function assertSameAsHub(page, payment) {
 const PAID = ["payment.detected", "payment.completed"];
 
 describe("a checkout page", { timeout: 120_000 }, () => {
+  afterEach(() => { shop.proxy.sockets = true; });
+
   test("pasted from the README, tells its customer how it goes", async () => {
     const page = await browser.newPage();
     const problems = [];
@@ -131,8 +144,7 @@ describe("a checkout page", { timeout: 120_000 }, () => {
 
   test("hears of what happened while the hub was killed and the line was cut, once", () => withCheckout(async (page, payment) => {
     shop.proxy.to = null;
-    await shop.hub.kill();
-    await hasState(page, "waiting");
+    await cutting(page, shop.hub.kill);
     await shop.pay(payment);
     await shop.startHub();
     const { to } = shop.proxy;
@@ -140,17 +152,15 @@ describe("a checkout page", { timeout: 120_000 }, () => {
     await isCompleted(payment);
     assert.equal(await page.evaluate(() => updates.at(-1).payment.status), "pending", "nothing reached the page meanwhile");
     shop.proxy.to = to;
-    await page.waitForFunction(() => dispatchEvent(new Event("online")) && states.at(-1).state === "live", null, { polling: 100 });
     await isShown(page, "completed");
     await assertToldOnce(page, PAID);
     await assertSameAsHub(page, payment);
-  }));
+  }, { prepare: impatient }));
 
   test("comes back from a cut line by itself", () => withCheckout(async (page, payment) => {
     await shop.pay(payment);
     await isShown(page, "confirming");
-    shop.proxy.cut();
-    await hasState(page, "waiting");
+    await cutting(page, shop.proxy.cut);
     await isLive(page);
     await isShown(page, "completed");
     await assertToldOnce(page, PAID);
@@ -176,6 +186,45 @@ describe("a checkout page", { timeout: 120_000 }, () => {
     await assertToldOnce(page, PAID);
     assert.equal(await page.evaluate(() => states.at(-1).transport), "websocket");
   }));
+
+  test("where sockets are blocked, takes the stream, and a socket again when one gets through", async () => {
+    shop.proxy.sockets = false;
+    await withCheckout(async (page, payment) => {
+      const transport = () => page.evaluate(() => states.at(-1).transport);
+      assert.equal(await transport(), "sse");
+      assert.equal(shop.proxy.refused, 2);
+      await shop.pay(payment);
+      await isShown(page, "confirming");
+      await cutting(page, shop.proxy.cut);
+      await isLive(page);
+      assert.deepEqual([await transport(), shop.proxy.refused], ["sse", 3], "a socket is tried once more");
+      await isShown(page, "completed");
+      await assertToldOnce(page, PAID);
+      await assertSameAsHub(page, payment);
+      shop.proxy.sockets = true;
+      await page.clock.fastForward(31_000);
+      await page.waitForFunction(() => states.at(-1).transport === "websocket");
+      await assertToldOnce(page, PAID);
+    }, { prepare: (page) => Promise.all([page.clock.install(), impatient(page)]) });
+  });
+
+  test("over a stream, survives the hub's end and hears the hub's no", async () => {
+    shop.proxy.sockets = false;
+    await withCheckout(async (page, payment) => {
+      await cutting(page, shop.hub.stop);
+      await shop.pay(payment);
+      await shop.startHub();
+      await isShown(page, "completed");
+      await assertToldOnce(page, PAID);
+    }, { prepare: impatient });
+    const other = await shop.createPayment();
+    for (const [token, code] of [[other.token, "forbidden"], [`${other.token}x`, "unauthorized"]]) {
+      await withCheckout(async (page) => {
+        await hasState(page, "ended");
+        assert.equal(await page.evaluate(() => states.at(-1).code), code);
+      }, { token, live: false, prepare: impatient });
+    }
+  });
 
   test("with another payment's token, or a broken one, is told so and stays away", async () => {
     const other = await shop.createPayment();

@@ -16,8 +16,8 @@ use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Error};
 
-use super::limits::SocketLimits;
 use super::replies::CloseCode;
+use crate::api::live::LiveLimits;
 
 /// tungstenite's own defaults are 128 KiB each.
 const BUFFER_BYTES: usize = 4 * 1024;
@@ -67,7 +67,7 @@ pub struct Line<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
-    pub async fn open(stream: S, limits: &SocketLimits) -> Self {
+    pub async fn open(stream: S, limits: &LiveLimits) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(BUFFER_BYTES)
             .write_buffer_size(BUFFER_BYTES)
