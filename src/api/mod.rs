@@ -10,11 +10,15 @@ pub mod create;
 mod create_tests;
 #[cfg(test)]
 mod create_v1_tests;
+mod creation;
 mod form;
 mod health;
 #[cfg(test)]
 mod health_tests;
 pub mod host;
+pub mod idempotency;
+#[cfg(test)]
+mod idempotency_tests;
 mod mistake;
 mod origin;
 pub mod pages;
@@ -52,6 +56,7 @@ use crate::domain::wallet::Wallets;
 use crate::index::Index;
 use crate::ledger_task::{Entropy, Ledger};
 use crate::store::Store;
+use idempotency::InFlight;
 use pages::Pages;
 pub use router::{recover, routes};
 use token::ClientTokens;
@@ -73,6 +78,7 @@ pub struct ApiContext {
     pub callbacks: Arc<dyn CallbackCheck>,
     pub pages: Pages,
     pub settings: ApiSettings,
+    pub in_flight: InFlight,
 }
 
 /// Looks at a callback URL before its payment is created.

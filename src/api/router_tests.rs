@@ -268,11 +268,10 @@ async fn foreign_pages_may_not_write_and_allowed_ones_may() {
         preflight.header("access-control-allow-methods"),
         "GET, HEAD, POST, OPTIONS"
     );
-    assert!(
-        preflight
-            .header("access-control-allow-headers")
-            .contains("authorization")
-    );
+    for header in ["authorization", "content-type", "idempotency-key"] {
+        let allowed = preflight.header("access-control-allow-headers");
+        assert!(allowed.contains(header), "{header}");
+    }
     let refused = hub.send(from("https://evil.example", "OPTIONS")).await;
     assert_eq!(refused.header("access-control-allow-methods"), "");
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
+use super::idempotency::InFlight;
 use super::pages::{Page, Pages};
 use super::token::ClientTokens;
 use super::wire::WireEncoder;
@@ -176,6 +177,7 @@ impl Hub {
             callbacks: Arc::new(HttpsOnly),
             pages: Pages::new(&PAGES),
             settings,
+            in_flight: InFlight::default(),
         });
         Self {
             routes: routes(Arc::clone(&ctx)),

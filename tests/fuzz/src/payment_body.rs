@@ -4,6 +4,7 @@
 use std::sync::{Arc, LazyLock};
 
 use paybell::api::create::{Dialect, payment};
+use paybell::api::idempotency::InFlight;
 use paybell::api::pages::Pages;
 use paybell::api::problem::Kind;
 use paybell::api::token::ClientTokens;
@@ -109,6 +110,7 @@ fn context() -> ApiContext {
         callbacks: Arc::new(Strict),
         pages: Pages::new(&[]),
         settings: ApiSettings::default(),
+        in_flight: InFlight::default(),
     }
 }
 
