@@ -11,6 +11,9 @@ mod create_tests;
 #[cfg(test)]
 mod create_v1_tests;
 mod creation;
+mod events;
+#[cfg(test)]
+mod events_tests;
 mod form;
 mod health;
 #[cfg(test)]
@@ -19,6 +22,7 @@ pub mod host;
 pub mod idempotency;
 #[cfg(test)]
 mod idempotency_tests;
+pub mod live;
 mod mistake;
 mod origin;
 pub mod pages;
@@ -29,6 +33,7 @@ mod router;
 #[cfg(test)]
 mod router_tests;
 pub mod socket;
+mod stream;
 #[cfg(test)]
 mod testing;
 pub mod token;
@@ -43,7 +48,6 @@ mod wallet_tests;
 pub mod wire;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -57,6 +61,7 @@ use crate::index::Index;
 use crate::ledger_task::{Entropy, Ledger};
 use crate::store::Store;
 use idempotency::InFlight;
+use live::LiveContext;
 use pages::Pages;
 pub use router::{recover, routes};
 use token::ClientTokens;
@@ -72,8 +77,8 @@ pub struct ApiContext {
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
     pub started_at: UnixMs,
-    /// Open sockets, for `/stats`.
-    pub sockets: Arc<AtomicU64>,
+    /// For those who wait for events.
+    pub live: Arc<LiveContext>,
     /// Says whether webhooks may go to a URL.
     pub callbacks: Arc<dyn CallbackCheck>,
     pub pages: Pages,

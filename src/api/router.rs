@@ -21,7 +21,7 @@ use super::create::Dialect;
 use super::origin::Origin;
 use super::pages::TaggedPage;
 use super::problem::{Kind, Problem};
-use super::{ApiContext, answer, classic, creation, health, transfers, v1};
+use super::{ApiContext, answer, classic, creation, events, health, stream, transfers, v1};
 
 /// How long a request may take from its head to its answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -52,7 +52,9 @@ enum Resource<'a> {
     Cancellation(&'a str),
     QrCode(&'a str),
     PaymentEvents(&'a str),
+    PaymentStream(&'a str),
     Events,
+    EventStream,
     Deliveries,
     Transfers,
     Transfer(&'a str),
@@ -176,15 +178,16 @@ async fn handle(
         origin.may_write()?;
         return write(ctx, resource, caller, request).await;
     }
-    read(ctx, resource, caller, &request.query).await
+    read(ctx, resource, caller, request).await
 }
 
 async fn read(
     ctx: &ApiContext,
     resource: Resource<'_>,
     caller: Caller,
-    query: &str,
+    request: Request,
 ) -> Result<Response, Problem> {
+    let (query, headers) = (&request.query, &request.headers);
     match resource {
         Resource::Status(id) => classic::status(ctx, id, caller).await,
         Resource::Health => health::health(ctx).await,
@@ -192,8 +195,13 @@ async fn read(
         Resource::Payments => v1::list(ctx, query).await,
         Resource::Payment(id) => v1::get(ctx, id, caller).await,
         Resource::QrCode(id) => v1::qr(ctx, id).await,
-        Resource::PaymentEvents(id) => v1::payment_events(ctx, id, query).await,
-        Resource::Events => v1::events(ctx, query).await,
+        Resource::PaymentEvents(id) => events::of_payment(ctx, id, query).await,
+        Resource::Events => events::all(ctx, query).await,
+        Resource::PaymentStream(_) | Resource::EventStream if request.method == Method::HEAD => {
+            Ok(stream::head())
+        }
+        Resource::PaymentStream(id) => stream::of_payment(ctx, id, query, headers).await,
+        Resource::EventStream => stream::all(ctx, query, headers).await,
         Resource::Deliveries => v1::deliveries(ctx, query).await,
         Resource::Transfers => transfers::list(ctx, query).await,
         Resource::Transfer(id) => transfers::get(ctx, id).await,
@@ -268,7 +276,7 @@ impl<'a> Resource<'a> {
             return Some(Self::Page(page));
         }
         let mut segments = path.strip_prefix('/')?.split('/');
-        let segments: [Option<&str>; 5] = std::array::from_fn(|_| segments.next());
+        let segments: [Option<&str>; 6] = std::array::from_fn(|_| segments.next());
         Some(match segments {
             [Some("create_payment"), None, ..] => Self::Creation,
             [Some("payment_status"), Some(id), None, ..] => Self::Status(id),
@@ -276,13 +284,22 @@ impl<'a> Resource<'a> {
             [Some("stats"), None, ..] => Self::Stats,
             [Some("v1"), Some("payments"), None, ..] => Self::Payments,
             [Some("v1"), Some("payments"), Some(id), None, ..] => Self::Payment(id),
-            [Some("v1"), Some("payments"), Some(id), Some(part), None] => match part {
+            [Some("v1"), Some("payments"), Some(id), Some(part), None, ..] => match part {
                 "cancel" => Self::Cancellation(id),
                 "qr.svg" => Self::QrCode(id),
                 "events" => Self::PaymentEvents(id),
                 _ => return None,
             },
+            [
+                Some("v1"),
+                Some("payments"),
+                Some(id),
+                Some("events"),
+                Some("stream"),
+                None,
+            ] => Self::PaymentStream(id),
             [Some("v1"), Some("events"), None, ..] => Self::Events,
+            [Some("v1"), Some("events"), Some("stream"), None, ..] => Self::EventStream,
             [Some("v1"), Some("deliveries"), None, ..] => Self::Deliveries,
             [Some("v1"), Some("transfers"), None, ..] => Self::Transfers,
             [Some("v1"), Some("transfers"), Some(id), None, ..] => Self::Transfer(id),
@@ -292,6 +309,7 @@ impl<'a> Resource<'a> {
                 Some(id),
                 Some("assign"),
                 None,
+                ..,
             ] => Self::Assignment(id),
             _ => return None,
         })
@@ -317,9 +335,8 @@ impl<'a> Resource<'a> {
     /// The one payment that a payer may see here.
     const fn shows_payment(self) -> Option<&'a str> {
         match self {
-            Self::Status(id) | Self::Payment(id) | Self::QrCode(id) | Self::PaymentEvents(id) => {
-                Some(id)
-            }
+            Self::Status(id) | Self::Payment(id) | Self::QrCode(id) => Some(id),
+            Self::PaymentEvents(id) | Self::PaymentStream(id) => Some(id),
             _ => None,
         }
     }

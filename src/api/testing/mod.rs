@@ -8,10 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
 use super::idempotency::InFlight;
+use super::live::{LiveContext, LiveLimits};
 use super::pages::{Page, Pages};
 use super::token::ClientTokens;
 use super::wire::WireEncoder;
@@ -25,6 +27,7 @@ use crate::domain::ledger::{AmbiguityRule, AmountPolicy};
 use crate::domain::payment::{Finality, Payment};
 use crate::domain::test_support::wallet;
 use crate::domain::wallet::Wallets;
+use crate::hub;
 use crate::ledger_task::{Entropy, Ledger};
 use crate::store::Store;
 pub use store::{MemoryStore, Mood};
@@ -106,6 +109,7 @@ pub struct Hub {
     pub ctx: Arc<ApiContext>,
     pub store: Arc<MemoryStore>,
     pub routes: BoxedFilter<(Response,)>,
+    pub shutdown: watch::Sender<bool>,
 }
 
 /// An answer, read.
@@ -145,6 +149,10 @@ impl Hub {
     }
 
     pub fn with(settings: ApiSettings) -> Self {
+        Self::limited(settings, LiveLimits::default())
+    }
+
+    pub fn limited(settings: ApiSettings, limits: LiveLimits) -> Self {
         let store = Arc::new(MemoryStore::new());
         let chains = Chains::new(vec![chain()]);
         let clock: Arc<dyn Clock> = Arc::new(StoppedClock);
@@ -163,6 +171,17 @@ impl Hub {
             Arc::new(encoder),
             policy,
         );
+        let (shutdown, signal) = watch::channel(false);
+        let live = Arc::new(LiveContext {
+            limits,
+            ..LiveContext::new(
+                hub::Hub::new(&store.identity().epoch),
+                Arc::clone(&store) as _,
+                Arc::clone(&clock),
+                chains.clone(),
+                signal,
+            )
+        });
         let ctx = Arc::new(ApiContext {
             ledger,
             store: Arc::clone(&store) as Arc<dyn Store>,
@@ -173,7 +192,7 @@ impl Hub {
             clock,
             entropy,
             started_at: NOW.minus_ms(60_500),
-            sockets: Arc::default(),
+            live,
             callbacks: Arc::new(HttpsOnly),
             pages: Pages::new(&PAGES),
             settings,
@@ -181,6 +200,7 @@ impl Hub {
         });
         Self {
             routes: routes(Arc::clone(&ctx)),
+            shutdown,
             ctx,
             store,
         }
@@ -220,6 +240,27 @@ impl Hub {
         let rows = self.store.rows();
         assert_eq!(rows.payments.len(), 1);
         rows.payments.values().next().expect("a payment").clone()
+    }
+
+    /// Publishes what was committed since the last time.
+    pub fn announce(&self) {
+        let told = self.ctx.live.hub.newest_now();
+        let rows = self.store.rows().events.clone();
+        for row in rows.iter().filter(|row| row.sequence > told) {
+            self.ctx.live.hub.publish(row);
+        }
+    }
+
+    /// Commits an event and announces it.
+    pub fn happen(&self, payment: Option<PaymentId>) -> u64 {
+        let sequence = {
+            let events = &mut self.store.rows().events;
+            let sequence = events.len() as u64 + 1;
+            events.push(hub::tests::row(sequence, payment));
+            sequence
+        };
+        self.announce();
+        sequence
     }
 
     /// Creates a payment; its id and client token.

@@ -29,6 +29,8 @@ pub struct Rows {
     pub transfers: BTreeMap<TransferKey, TransferRecord>,
     pub cursor: Option<Cursor>,
     pub events: Vec<EventRow>,
+    /// Where the log begins, once something was removed.
+    pub first: Option<Sequence>,
     pub deliveries: Vec<Delivery>,
     pub indices: BTreeMap<AccountId, NextIndex>,
     pub answers: BTreeMap<IdempotencyKey, KeptAnswer>,
@@ -234,11 +236,14 @@ impl Store for MemoryStore {
             EventScope::All => true,
             EventScope::Payment(id) => row.payment == Some(id),
         };
-        let later = rows.events.iter().filter(|row| row.sequence > after);
+        let kept = |row: &&EventRow| Some(row.sequence) >= rows.first;
+        let events = rows.events.iter().filter(kept);
+        let later = events.filter(|row| row.sequence > after);
         Ok(later.filter(wanted).take(limit).cloned().collect())
     }
     async fn first_sequence(&self) -> Result<Sequence, StoreError> {
-        self.answer().await.map(|_| Sequence(1))
+        let rows = self.answer().await?;
+        Ok(rows.first.unwrap_or(Sequence(1)))
     }
     async fn deliveries(
         &self,
