@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::domain::chain::{Block, BlockHeader};
 use crate::domain::changes::{Changes, PaymentChange, View, ViewError};
 use crate::domain::event::{Event, SealedEvent};
+use crate::domain::idempotency::{self, Answer, AnswerError, KeyedRequest};
 use crate::domain::ids::{
     BlockHash, ChainId, EndpointId, EventId, PaymentId, Sequence, TransferKey, UnixMs,
 };
@@ -33,6 +34,9 @@ pub trait Entropy: Send + Sync + 'static {
 pub trait EventEncoder: Send + Sync + 'static {
     fn encode(&self, sealed: &SealedEvent) -> Bytes;
 }
+
+/// Writes the answer to a request that creates a payment, inside the commit, from the payment as it is committed.
+pub type AnswerWriter = Box<dyn FnOnce(&Payment) -> Result<Answer, AnswerError> + Send>;
 
 /// The front of the ledger: one method a command. Cheap to clone.
 #[derive(Clone)]
@@ -89,6 +93,39 @@ impl Ledger {
             .decide(move |view, now| wallet::create(view, &wallet, new, policy, now))
             .await?;
         changed_payment(&write)
+    }
+
+    /// Commits a new payment, at the wallet's next address where one is given, together with the answer to its request.
+    /// Returns the answer.
+    ///
+    /// # Errors
+    /// [`Refusal::AlreadyAnswered`] holds the answer when the request took effect before.
+    pub async fn create_once(
+        &self,
+        new: Payment,
+        wallet: Option<Arc<Wallet>>,
+        request: KeyedRequest,
+        answer: AnswerWriter,
+    ) -> Result<Answer, CommitError> {
+        let policy = self.policy;
+        let write = self
+            .decide(move |view, now| {
+                let create = || match wallet {
+                    Some(wallet) => wallet::create(view, &wallet, new, policy, now),
+                    None => ledger::create(view, new, policy, now),
+                };
+                idempotency::once(view, &request, now, create, answer)
+            })
+            .await?;
+        let kept = write.changes.answers.first();
+        let answer = kept.and_then(|change| Some(change.after.as_ref()?.answer.clone()));
+        answer.ok_or(CommitError::Store(StoreError::Closed))
+    }
+
+    /// Removes kept answers whose time is over.
+    pub async fn forget_answers(&self) -> Result<Arc<Write>, CommitError> {
+        self.decide(move |view, now| Ok(idempotency::forget(view, now)?))
+            .await
     }
 
     /// Cancels a payment that waits for money. Returns it as committed.

@@ -10,6 +10,7 @@ pub mod create;
 mod create_tests;
 #[cfg(test)]
 mod create_v1_tests;
+mod creation;
 mod events;
 #[cfg(test)]
 mod events_tests;
@@ -18,6 +19,9 @@ mod health;
 #[cfg(test)]
 mod health_tests;
 pub mod host;
+pub mod idempotency;
+#[cfg(test)]
+mod idempotency_tests;
 pub mod live;
 mod mistake;
 mod origin;
@@ -56,6 +60,7 @@ use crate::domain::wallet::Wallets;
 use crate::index::Index;
 use crate::ledger_task::{Entropy, Ledger};
 use crate::store::Store;
+use idempotency::InFlight;
 use live::LiveContext;
 use pages::Pages;
 pub use router::{recover, routes};
@@ -78,6 +83,7 @@ pub struct ApiContext {
     pub callbacks: Arc<dyn CallbackCheck>,
     pub pages: Pages,
     pub settings: ApiSettings,
+    pub in_flight: InFlight,
 }
 
 /// Looks at a callback URL before its payment is created.

@@ -28,6 +28,9 @@ pub enum Kind {
     InvalidRequest,
     InvalidQuery,
     BodyUnreadable,
+    InvalidIdempotencyKey,
+    IdempotencyInFlight,
+    IdempotencyMismatch,
     InvalidToken,
     Forbidden,
     ForeignOrigin,
@@ -62,7 +65,9 @@ impl Kind {
             Self::InvalidJson | Self::InvalidRequest | Self::InvalidQuery => {
                 StatusCode::BAD_REQUEST
             }
-            Self::BodyUnreadable => StatusCode::BAD_REQUEST,
+            Self::BodyUnreadable | Self::InvalidIdempotencyKey => StatusCode::BAD_REQUEST,
+            Self::IdempotencyInFlight => StatusCode::CONFLICT,
+            Self::IdempotencyMismatch => StatusCode::UNPROCESSABLE_ENTITY,
             Self::InvalidToken => StatusCode::UNAUTHORIZED,
             Self::Forbidden | Self::ForeignOrigin => StatusCode::FORBIDDEN,
             Self::ForeignHost => StatusCode::MISDIRECTED_REQUEST,
@@ -95,6 +100,9 @@ impl Kind {
             Self::InvalidRequest => "invalid_request",
             Self::InvalidQuery => "invalid_query",
             Self::BodyUnreadable => "body_unreadable",
+            Self::InvalidIdempotencyKey => "invalid_idempotency_key",
+            Self::IdempotencyInFlight => "idempotency_in_flight",
+            Self::IdempotencyMismatch => "idempotency_mismatch",
             Self::InvalidToken => "invalid_token",
             Self::Forbidden => "forbidden",
             Self::ForeignOrigin => "foreign_origin",
@@ -131,6 +139,9 @@ impl Kind {
             Self::InvalidRequest => "The request has mistakes",
             Self::InvalidQuery => "The query string has mistakes",
             Self::BodyUnreadable => "The body could not be read",
+            Self::InvalidIdempotencyKey => "The idempotency key is not usable",
+            Self::IdempotencyInFlight => "The same request is under way",
+            Self::IdempotencyMismatch => "The idempotency key belongs to another request",
             Self::InvalidToken => "The credential is not valid",
             Self::Forbidden => "The credential does not reach this far",
             Self::ForeignOrigin => "Pages of this origin may not do this",
@@ -239,6 +250,11 @@ impl Problem {
     pub fn invalid_token(why: impl std::fmt::Display) -> Self {
         let challenge = r#"Bearer realm="paybell", error="invalid_token""#;
         Self::new(Kind::InvalidToken, why.to_string()).with_header(WWW_AUTHENTICATE, challenge)
+    }
+
+    pub fn idempotency_in_flight() -> Self {
+        let detail = "a request with this Idempotency-Key is under way; send it again in a moment";
+        Self::new(Kind::IdempotencyInFlight, detail).with_header(RETRY_AFTER, "1")
     }
 
     /// The client counts in numbers of another log.
@@ -357,6 +373,19 @@ impl From<Refusal> for Problem {
                 "wallet",
                 format!("{text}; configure another account's xpub"),
             ),
+            Refusal::KeyOfAnotherRequest => {
+                let remedy = format!(
+                    "{text} (another body, or another path); repeat a request byte for byte, and give a new request a new key"
+                );
+                Self::new(Kind::IdempotencyMismatch, remedy)
+            }
+            Refusal::Unanswerable(error) => {
+                tracing::error!(error = &*error as &dyn std::error::Error, %text);
+                Self::new(
+                    Kind::Internal,
+                    "the answer could not be written; see the log",
+                )
+            }
             Refusal::NoSuchPayment => Self::payment_not_found(),
             Refusal::NotCancellable(_) => Self::new(Kind::NotCancellable, text),
             Refusal::NoSuchTransfer => Self::transfer_not_found(),
@@ -367,12 +396,13 @@ impl From<Refusal> for Problem {
                 conflict(Kind::NotAssignable, "payment_id", remedy)
             }
             Refusal::View(error) => StoreError::Database(Box::new(error)).into(),
-            Refusal::NotNext { .. }
+            Refusal::AlreadyAnswered(_)
+            | Refusal::NotNext { .. }
             | Refusal::ParentMismatch { .. }
             | Refusal::NotOurs { .. }
             | Refusal::JumpWhileWatching
             | Refusal::BelowFinal(_) => {
-                tracing::error!(%text, "a command of the API was refused as if it were the follower's");
+                tracing::error!(%text, "a command of the API was refused in a way that is not for it");
                 Self::new(
                     Kind::Internal,
                     "the hub refused its own command; see the log",

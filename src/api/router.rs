@@ -17,10 +17,11 @@ use warp::{Filter, Rejection};
 
 use super::auth::Caller;
 use super::body::{self, BodyStream};
+use super::create::Dialect;
 use super::origin::Origin;
 use super::pages::TaggedPage;
 use super::problem::{Kind, Problem};
-use super::{ApiContext, answer, classic, events, health, stream, transfers, v1};
+use super::{ApiContext, answer, classic, creation, events, health, stream, transfers, v1};
 
 /// How long a request may take from its head to its answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -175,7 +176,7 @@ async fn handle(
     caller.may_see(resource.shows_payment())?;
     if verb == Verb::Write {
         origin.may_write()?;
-        return write(ctx, resource, request).await;
+        return write(ctx, resource, caller, request).await;
     }
     read(ctx, resource, caller, request).await
 }
@@ -216,11 +217,12 @@ async fn read(
 async fn write(
     ctx: &ApiContext,
     resource: Resource<'_>,
+    caller: Caller,
     request: Request,
 ) -> Result<Response, Problem> {
     match resource {
-        Resource::Creation => classic::create(ctx, &json_body(request).await?).await,
-        Resource::Payments => v1::create(ctx, &json_body(request).await?).await,
+        Resource::Creation => create(ctx, Dialect::Classic, caller, request).await,
+        Resource::Payments => create(ctx, Dialect::V1, caller, request).await,
         Resource::Assignment(id) => transfers::assign(ctx, id, &json_body(request).await?).await,
         Resource::Cancellation(id) => {
             // Nothing in it matters, but what is left unread costs the client its connection.
@@ -232,6 +234,24 @@ async fn write(
             resource.allow(),
         )),
     }
+}
+
+async fn create(
+    ctx: &ApiContext,
+    dialect: Dialect,
+    caller: Caller,
+    mut request: Request,
+) -> Result<Response, Problem> {
+    let headers = std::mem::take(&mut request.headers);
+    body::require_json(&headers)?;
+    let body = body::read(&headers, request.body).await?;
+    let request = creation::Request {
+        dialect,
+        caller,
+        headers,
+        body,
+    };
+    creation::create(ctx, request).await
 }
 
 async fn json_body(request: Request) -> Result<Bytes, Problem> {

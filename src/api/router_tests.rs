@@ -289,9 +289,14 @@ async fn foreign_pages_may_not_write_and_allowed_ones_may() {
         preflight.header("access-control-allow-methods"),
         "GET, HEAD, POST, OPTIONS"
     );
-    for needed in ["authorization", "last-event-id"] {
-        let told = preflight.header("access-control-allow-headers");
-        assert!(told.contains(needed), "{told}");
+    for header in [
+        "authorization",
+        "content-type",
+        "idempotency-key",
+        "last-event-id",
+    ] {
+        let allowed = preflight.header("access-control-allow-headers");
+        assert!(allowed.contains(header), "{header}");
     }
     let refused = hub.send(from("https://evil.example", "OPTIONS")).await;
     assert_eq!(refused.header("access-control-allow-methods"), "");

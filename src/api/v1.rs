@@ -1,5 +1,6 @@
 //! The `/v1` endpoints: payments, their QR codes, deliveries.
 
+use bytes::Bytes;
 use qrcode::render::svg::Color;
 use qrcode::{EcLevel, QrCode};
 use warp::reply::Response;
@@ -7,12 +8,14 @@ use warp::reply::Response;
 use super::ApiContext;
 use super::answer;
 use super::auth::Caller;
-use super::create::{self, Dialect, unknown_chain};
+use super::create::unknown_chain;
+use super::creation::Access;
 use super::problem::{Kind, Problem};
 use super::query::Query;
-use super::wire::PaymentObject;
 use super::wire::delivery::DeliveryObject;
 use super::wire::list::List;
+use super::wire::{self, PaymentObject};
+use crate::chains::Chains;
 use crate::domain::ids::{DeliveryId, PaymentId};
 use crate::domain::payment::{Payment, Status};
 use crate::store::{DeliveryFilter, PaymentFilter};
@@ -21,13 +24,14 @@ use crate::store::{DeliveryFilter, PaymentFilter};
 const QR_PIXELS: u32 = 240;
 const DELIVERY_STATES: [&str; 3] = ["due", "delivered", "exhausted"];
 
-pub async fn create(ctx: &ApiContext, body: &[u8]) -> Result<Response, Problem> {
-    let new = create::payment(ctx, body, Dialect::V1).await?;
-    let payment = new.commit(ctx).await?;
-    let (client_token, checkout_url) = create::access(ctx, &payment);
-    let object =
-        PaymentObject::new(&payment, &ctx.chains).with_access(&client_token, &checkout_url);
-    answer::created(&object, &format!("/v1/payments/{}", payment.id))
+/// `POST /v1/payments`' answer.
+pub fn created(
+    payment: &Payment,
+    chains: &Chains,
+    access: &Access,
+) -> Result<Bytes, serde_json::Error> {
+    let object = PaymentObject::new(payment, chains);
+    wire::encode(&object.with_access(&access.client_token, &access.checkout_url))
 }
 
 pub async fn get(ctx: &ApiContext, id: &str, caller: Caller) -> Result<Response, Problem> {

@@ -16,6 +16,7 @@ use super::build::{self, Setting};
 use super::pages::PAGES;
 use super::print_line;
 use crate::api::host::{self, Hosts};
+use crate::api::idempotency::InFlight;
 use crate::api::live::{LiveContext, LiveLimits, Seats};
 use crate::api::pages::Pages;
 use crate::api::socket;
@@ -236,6 +237,7 @@ impl Hub {
             callbacks: Arc::new(GuardedCallbacks(self.resolver.clone())),
             pages: Pages::new(PAGES),
             settings: self.api_settings(listener)?,
+            in_flight: InFlight::default(),
         })
     }
 

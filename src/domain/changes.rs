@@ -10,6 +10,7 @@ use super::account_key::AccountId;
 use super::chain::BlockHeader;
 use super::claim::{Claim, ClaimKey, ClaimQuery};
 use super::event::Event;
+use super::idempotency::{IdempotencyKey, KeptAnswer};
 use super::ids::{ChainId, Height, PaymentId, Sequence, TransferKey, TxId, UnixMs, Watched};
 use super::payment::{Awaits, ChainPoint, Payment, Status, TransferRecord};
 use super::wallet::NextIndex;
@@ -73,6 +74,10 @@ pub trait View {
         time: UnixMs,
         limit: usize,
     ) -> Result<Vec<PaymentId>, ViewError>;
+    /// What a keyed request was answered, while it is kept.
+    fn kept_answer(&self, key: IdempotencyKey) -> Result<Option<KeptAnswer>, ViewError>;
+    /// Keys of the answers given before `time` (exclusive), oldest first.
+    fn answers_before(&self, time: UnixMs, limit: usize) -> Result<Vec<IdempotencyKey>, ViewError>;
     /// The number that the next event gets.
     fn next_sequence(&self) -> Result<Sequence, ViewError>;
 }
@@ -94,6 +99,13 @@ pub struct PaymentChange {
     pub before: Option<Payment>,
     /// `None` removes the payment with all its rows.
     pub after: Option<Payment>,
+}
+
+/// An answer to be kept, or to be forgotten.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnswerChange {
+    pub key: IdempotencyKey,
+    pub after: Option<KeptAnswer>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,6 +131,7 @@ pub struct Changes {
     pub chain: Option<(ChainId, ChainChange)>,
     /// The account has given out every index below this one.
     pub next_index: Option<(AccountId, NextIndex)>,
+    pub answers: Vec<AnswerChange>,
     /// More of the same waits: the caller asks again.
     pub unfinished: Unfinished,
 }

@@ -371,6 +371,7 @@ impl<'a> Draft<'a> {
             .collect();
         Changes {
             next_index: None,
+            answers: Vec::new(),
             payments,
             transfers: self.transfers,
             events: self.events,

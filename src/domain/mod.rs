@@ -10,6 +10,7 @@ pub mod claim;
 pub mod delivery;
 mod draft;
 pub mod event;
+pub mod idempotency;
 pub mod ids;
 pub mod ledger;
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::chain::{Block, BlockHeader, Transfer};
 use super::changes::{ChainChange, Changes, Cursor, PaymentKeys, Timer, View, ViewError};
 use super::claim::{Claim, ClaimOrder, ClaimQuery, Width};
 use super::event::Event;
+use super::idempotency::{IdempotencyKey, KeptAnswer};
 use super::ids::{
     BlockHash, ChainId, Height, PaymentId, Sequence, TransferKey, TxId, UnixMs, Watched,
 };
@@ -182,6 +183,7 @@ pub struct MemoryState {
     /// The first has number 1.
     pub events: Vec<Event>,
     pub indices: BTreeMap<AccountId, NextIndex>,
+    pub answers: BTreeMap<IdempotencyKey, KeptAnswer>,
 }
 
 impl MemoryState {
@@ -227,6 +229,12 @@ impl MemoryState {
         }
         self.events.extend(changes.events.iter().cloned());
         self.indices.extend(changes.next_index);
+        for change in &changes.answers {
+            match &change.after {
+                Some(after) => self.answers.insert(change.key, after.clone()),
+                None => self.answers.remove(&change.key),
+            };
+        }
         if let Some((chain, change)) = changes.chain {
             self.apply_chain(chain, change);
         }
@@ -412,6 +420,20 @@ impl View for MemoryState {
             .collect();
         ringing.sort_unstable();
         Ok(ringing.into_iter().take(limit).map(|(_, id)| id).collect())
+    }
+
+    fn kept_answer(&self, key: IdempotencyKey) -> Result<Option<KeptAnswer>, ViewError> {
+        Ok(self.answers.get(&key).cloned())
+    }
+
+    fn answers_before(&self, time: UnixMs, limit: usize) -> Result<Vec<IdempotencyKey>, ViewError> {
+        let old = self
+            .answers
+            .iter()
+            .filter(|(_, kept)| kept.created_at < time);
+        let mut old: Vec<_> = old.map(|(key, kept)| (kept.created_at, *key)).collect();
+        old.sort_unstable();
+        Ok(old.into_iter().take(limit).map(|(_, key)| key).collect())
     }
 
     fn next_sequence(&self) -> Result<Sequence, ViewError> {

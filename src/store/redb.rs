@@ -25,14 +25,15 @@ use crate::domain::account_key::AccountId;
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::Cursor;
 use crate::domain::delivery::{Attempt, Delivery};
+use crate::domain::idempotency::{IdempotencyKey, KeptAnswer};
 use crate::domain::ids::{ChainId, DeliveryId, Height, PaymentId, Sequence, TransferKey, UnixMs};
 use crate::domain::payment::{Payment, TransferRecord};
 use crate::domain::transfer::TransferPlace;
 use crate::domain::wallet::NextIndex;
 
-/// The format that this program writes; see the file's `meta` table. 2 has wallets, 3 assignments by hand; older files
-/// are taken over.
-const FORMAT: u32 = 3;
+/// The format that this program writes; see the file's `meta` table. 2 has wallets, 3 assignments by hand, 4 kept
+/// answers; older files are taken over.
+const FORMAT: u32 = 4;
 /// Plans that may wait for the writer; more wait in their callers.
 const QUEUE_PLANS: usize = 4_096;
 
@@ -452,6 +453,10 @@ impl Store for RedbStore {
 
     async fn next_index(&self, account: AccountId) -> Result<NextIndex, StoreError> {
         self.query(move |s| s.next_index(account)).await
+    }
+
+    async fn kept_answer(&self, key: IdempotencyKey) -> Result<Option<KeptAnswer>, StoreError> {
+        self.query(move |s| s.kept_answer(key)).await
     }
 
     async fn open_on(&self, chain: ChainId) -> Result<OpenPayments, StoreError> {

@@ -9,6 +9,7 @@ use crate::domain::account_key::AccountId;
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::{Cursor, Timer, View, ViewError};
 use crate::domain::claim::{Claim, ClaimOrder, ClaimQuery, Width};
+use crate::domain::idempotency::{IdempotencyKey, KeptAnswer};
 use crate::domain::ids::{
     ChainId, Height, PaymentId, Sequence, TransferKey, TxId, UnixMs, Watched,
 };
@@ -37,6 +38,8 @@ pub struct WriteTables<'txn> {
     pub lanes: WriteTable<'txn>,
     pub attempts: WriteTable<'txn>,
     pub accounts: WriteTable<'txn>,
+    pub answers: WriteTable<'txn>,
+    pub answer_times: WriteTable<'txn>,
 }
 
 impl<'txn> WriteTables<'txn> {
@@ -61,6 +64,8 @@ impl<'txn> WriteTables<'txn> {
             lanes: open(tables::LANES)?,
             attempts: open(tables::ATTEMPTS)?,
             accounts: open(tables::ACCOUNTS)?,
+            answers: open(tables::ANSWERS)?,
+            answer_times: open(tables::ANSWER_TIMES)?,
         })
     }
 }
@@ -290,6 +295,19 @@ impl View for CommitView<'_, '_> {
         keys(&self.tables.timers, &from, &to, limit)
             .map(trailing_payments)
             .map_err(view_error)
+    }
+
+    fn kept_answer(&self, key: IdempotencyKey) -> Result<Option<KeptAnswer>, ViewError> {
+        get(&self.tables.answers, &key.0).map_err(view_error)
+    }
+
+    fn answers_before(&self, time: UnixMs, limit: usize) -> Result<Vec<IdempotencyKey>, ViewError> {
+        let end = time.0.to_be_bytes();
+        let found = keys(&self.tables.answer_times, &[], &end, limit).map_err(view_error)?;
+        Ok(found
+            .iter()
+            .filter_map(|key| tables::answer_from(key))
+            .collect())
     }
 
     fn next_sequence(&self) -> Result<Sequence, ViewError> {

@@ -16,6 +16,8 @@ pub struct LiveLimits {
     pub refused_channels: u32,
     /// Largest frame and message from a client.
     pub frame_bytes: usize,
+    /// The same with what its frames and fragments cost around it, and with what was read ahead of the next.
+    pub message_bytes_on_the_wire: usize,
     pub queue: OutboxLimits,
     /// Most events that a resumed channel replays; beyond it, a snapshot.
     pub replay_events: usize,
@@ -52,6 +54,7 @@ impl Default for LiveLimits {
             channels: 8,
             refused_channels: 8,
             frame_bytes: 4 * 1024,
+            message_bytes_on_the_wire: 64 * 1024,
             queue: OutboxLimits::default(),
             replay_events: 500,
             replay_bytes: 512 * 1024,

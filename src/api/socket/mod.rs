@@ -10,6 +10,7 @@ pub mod handshake;
 mod heartbeat;
 mod line;
 mod pace;
+mod ration;
 mod replies;
 mod session;
 #[cfg(test)]

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
+use super::idempotency::InFlight;
 use super::live::{LiveContext, LiveLimits};
 use super::pages::{Page, Pages, Readers};
 use super::token::ClientTokens;
@@ -203,6 +204,7 @@ impl Hub {
             callbacks: Arc::new(HttpsOnly),
             pages: Pages::new(&PAGES),
             settings,
+            in_flight: InFlight::default(),
         });
         Self {
             routes: routes(Arc::clone(&ctx)),

@@ -10,6 +10,7 @@ use crate::domain::chain::BlockHeader;
 use crate::domain::changes::{Cursor, Timer, View, ViewError};
 use crate::domain::claim::{Claim, ClaimKey, ClaimQuery};
 use crate::domain::delivery::{Attempt, Delivery};
+use crate::domain::idempotency::{IdempotencyKey, KeptAnswer};
 use crate::domain::ids::{
     ChainId, DeliveryId, Height, PaymentId, Sequence, TransferKey, TxId, UnixMs, Watched,
 };
@@ -32,6 +33,7 @@ pub struct Rows {
     pub first: Option<Sequence>,
     pub deliveries: Vec<Delivery>,
     pub indices: BTreeMap<AccountId, NextIndex>,
+    pub answers: BTreeMap<IdempotencyKey, KeptAnswer>,
 }
 
 /// How the store behaves.
@@ -129,6 +131,12 @@ impl View for Rows {
     fn timers_before(&self, _: Timer, _: UnixMs, _: usize) -> Result<Vec<PaymentId>, ViewError> {
         Ok(Vec::new())
     }
+    fn kept_answer(&self, key: IdempotencyKey) -> Result<Option<KeptAnswer>, ViewError> {
+        Ok(self.answers.get(&key).cloned())
+    }
+    fn answers_before(&self, _: UnixMs, _: usize) -> Result<Vec<IdempotencyKey>, ViewError> {
+        Ok(Vec::new())
+    }
     fn next_sequence(&self) -> Result<Sequence, ViewError> {
         Ok(Sequence(self.events.len() as u64 + 1))
     }
@@ -148,6 +156,9 @@ impl Store for MemoryStore {
             rows.transfers.insert(record.key, *record);
         }
         rows.indices.extend(write.changes.next_index);
+        let answers = write.changes.answers.iter().cloned();
+        let kept = answers.filter_map(|change| Some((change.key, change.after?)));
+        rows.answers.extend(kept);
         rows.events
             .extend(write.events.iter().map(|e| e.row.clone()));
         Ok(Arc::new(write))
@@ -276,6 +287,9 @@ impl Store for MemoryStore {
     async fn next_index(&self, account: AccountId) -> Result<NextIndex, StoreError> {
         let rows = self.answer().await?;
         Ok(rows.indices.get(&account).copied().unwrap_or_default())
+    }
+    async fn kept_answer(&self, key: IdempotencyKey) -> Result<Option<KeptAnswer>, StoreError> {
+        Ok(self.answer().await?.answers.get(&key).cloned())
     }
     async fn open_on(&self, _: ChainId) -> Result<OpenPayments, StoreError> {
         Ok(OpenPayments::default())

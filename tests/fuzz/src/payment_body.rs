@@ -4,6 +4,7 @@
 use std::sync::{Arc, LazyLock};
 
 use paybell::api::create::{Dialect, payment};
+use paybell::api::idempotency::InFlight;
 use paybell::api::live::LiveContext;
 use paybell::api::pages::Pages;
 use paybell::api::problem::Kind;
@@ -119,6 +120,7 @@ fn context() -> ApiContext {
         callbacks: Arc::new(Strict),
         pages: Pages::new(&[]),
         settings: ApiSettings::default(),
+        in_flight: InFlight::default(),
     }
 }
 

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod closing;
+mod contract;
 mod delivery;
+mod handover;
 mod store;
 
 use std::net::SocketAddr;
