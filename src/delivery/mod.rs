@@ -1,9 +1,10 @@
 //! Floor 4, webhook delivery: sign, guard, send, and say what became of it.
 //!
-//! Reading order: [`signature`], [`address_kind`], [`callback_url`], [`guard`], [`outcome`], [`sender`], [`dispatcher`].
-//! Only the dispatcher knows the store; when to try again is `domain::retry`'s.
+//! Reading order: [`signature`], [`address_kind`], [`callback_url`], [`guard`], [`outcome`], [`sender`],
+//! [`attempt`], [`dispatcher`]. Only the last two know the store; when to try again is `domain::retry`'s.
 
 pub mod address_kind;
+pub mod attempt;
 pub mod callback_url;
 pub mod dispatcher;
 pub mod guard;

@@ -9,6 +9,8 @@ pub mod changes;
 pub mod claim;
 pub mod delivery;
 mod draft;
+pub mod endpoint;
+pub mod endpoints;
 pub mod event;
 pub mod idempotency;
 pub mod ids;
@@ -28,10 +30,13 @@ mod ledger_tests;
 pub mod matcher;
 #[cfg(test)]
 mod matcher_tests;
+pub mod outbox;
 pub mod payment;
 #[cfg(test)]
 mod payment_tests;
 pub mod retry;
+pub mod signing_key;
+pub mod target;
 #[cfg(test)]
 pub mod test_support;
 pub mod transfer;

@@ -7,6 +7,7 @@ use paybell::api::live::LiveContext;
 use paybell::api::wire::WireEncoder;
 use paybell::chains::{Chain, ChainSpec, Chains};
 use paybell::clock::Clock;
+use paybell::delivery::attempt::CallbackSecrets;
 use paybell::delivery::callback_url::CallbackPolicy;
 use paybell::delivery::dispatcher;
 use paybell::delivery::signature::Secret;
@@ -220,7 +221,7 @@ impl<'a> Shared<'a> {
             ledger: self.ledger.clone(),
             sender: Arc::clone(&self.around.receivers) as _,
             policy: CallbackPolicy::default(),
-            secrets: Arc::clone(&self.around.secrets),
+            secrets: CallbackSecrets::new(Arc::clone(&self.around.secrets), self.store.identity()),
             clock: self.clock(),
             entropy: Arc::clone(&self.around.entropy) as _,
             due: Arc::clone(&self.announcer.deliveries_due),
