@@ -326,3 +326,52 @@ async fn sockets_that_never_read_are_closed_and_cost_the_others_nothing() {
     assert!(grown_kb < FLOOD_KB, "{grown_kb} KB");
     drop((good, stalled));
 }
+
+/// Two seconds of it are the sockets'; a stalled one must not make it longer.
+const DRAIN_SECONDS: u64 = 4;
+const LEAVING: usize = 200;
+/// For the store to close, on a busy machine.
+const SLACK: Duration = Duration::from_secs(3);
+
+#[tokio::test]
+async fn a_stop_spreads_the_closes_and_waits_for_nobody() {
+    let (node, folder) = (Node::start().await, tempfile::tempdir().unwrap());
+    let mut settings = config(folder.path(), &node.url(), SLOT_MS);
+    settings["drain_seconds"] = json!(DRAIN_SECONDS);
+    let hub = Program::serve(folder.path(), &settings);
+    let stalled = deaf(hub.hub()).await;
+    let mut sockets = Vec::new();
+    for _ in 0..LEAVING {
+        let mut socket = Socket::open(hub.hub()).await;
+        socket.command(json!({"id": 1, "connect": {}})).await;
+        sockets.push(socket);
+    }
+    let started = Instant::now();
+    hub.ask_to_end();
+    let leaving = sockets.into_iter().map(async |mut socket| {
+        assert_eq!(socket.closed().await, 4001);
+        started.elapsed()
+    });
+    let mut ends: Vec<Duration> = stream::iter(leaving)
+        .buffer_unordered(LEAVING)
+        .collect()
+        .await;
+    assert_eq!(hub.ended(), Some(0));
+    let ended = started.elapsed();
+    ends.sort();
+    let spread = ends[LEAVING - 1] - ends[0];
+    println!(
+        "{LEAVING} sockets were closed over {spread:.1?}, and the hub was gone after {ended:.1?}"
+    );
+    let spread_time = Duration::from_secs(DRAIN_SECONDS) / 2;
+    assert!(spread > spread_time / 2, "{spread:?}");
+    for fifth in ends.chunks(LEAVING / 5) {
+        let took = fifth[fifth.len() - 1] - fifth[0];
+        assert!(took > spread_time / 20, "many at once: {took:?}");
+    }
+    assert!(
+        ended < Duration::from_secs(DRAIN_SECONDS) + SLACK,
+        "{ended:?}"
+    );
+    drop(stalled);
+}
