@@ -31,6 +31,7 @@ pub mod payment;
 #[cfg(test)]
 mod payment_tests;
 pub mod retry;
+pub mod target;
 #[cfg(test)]
 pub mod test_support;
 pub mod transfer;
