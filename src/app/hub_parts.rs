@@ -28,7 +28,8 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{ClassicWebhooks, Config, KeylessAccess, PublicUrl, WebOrigin};
 use crate::delivery::callback_url::CallbackUrl;
 use crate::delivery::dispatcher;
-use crate::delivery::guard::{GuardedResolver, SystemLookup};
+use crate::delivery::guard::GuardedResolver;
+use crate::delivery::lookup::{FairLookup, SystemLookup};
 use crate::delivery::sender::{Sender, SenderLimits};
 use crate::delivery::signature::Secret;
 use crate::domain::ids::{PaymentId, Sequence};
@@ -103,7 +104,10 @@ impl Hub {
         let policy = build::callback_policy(config, setting);
         Ok(Self {
             live: hub::Hub::new(&store.identity().epoch),
-            resolver: GuardedResolver::new(policy, Arc::new(SystemLookup::default())),
+            resolver: GuardedResolver::new(
+                policy,
+                Arc::new(FairLookup::new(Arc::new(SystemLookup))),
+            ),
             secrets: build::webhook_secrets(config, store.as_ref())?,
             config: config.clone(),
             setting,

@@ -1,6 +1,6 @@
 //! Floor 4, webhook delivery: sign, guard, send, and say what became of it.
 //!
-//! Reading order: [`signature`], [`address_kind`], [`callback_url`], [`guard`], [`outcome`], [`sender`]; then who may send
+//! Reading order: [`signature`], [`address_kind`], [`callback_url`], [`lookup`], [`guard`], [`outcome`], [`sender`]; then who may send
 //! when: [`moment`], [`breaker`], [`standing`], [`places`]; and [`dispatcher`]. Only the dispatcher knows the store; when
 //! to try a delivery again is `domain::retry`'s.
 
@@ -9,6 +9,7 @@ pub mod breaker;
 pub mod callback_url;
 pub mod dispatcher;
 pub mod guard;
+pub mod lookup;
 pub mod moment;
 pub mod outcome;
 pub mod places;
