@@ -26,4 +26,6 @@ mod places_tests;
 #[cfg(test)]
 mod sender_tests;
 #[cfg(test)]
+mod special_ranges_tests;
+#[cfg(test)]
 mod test_receiver;
