@@ -10,18 +10,20 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use crate::clock::Clock;
 use crate::domain::chain::{Block, BlockHeader};
-use crate::domain::changes::{Changes, PaymentChange, View, ViewError};
+use crate::domain::changes::{Changes, PaymentChange, Unfinished, View, ViewError};
+use crate::domain::delivery::{AttemptReport, Delivery};
+use crate::domain::endpoints::Endpoints;
 use crate::domain::event::{Event, SealedEvent};
 use crate::domain::ids::{
-    BlockHash, ChainId, EndpointId, EventId, PaymentId, Sequence, TransferKey, UnixMs,
+    BlockHash, ChainId, DeliveryId, EndpointId, EventId, PaymentId, Sequence, TransferKey, UnixMs,
 };
 use crate::domain::ledger::{self, AmountPolicy, Refusal, Watching};
+use crate::domain::outbox::{self, Owing};
 use crate::domain::payment::Payment;
 use crate::domain::wallet::{self, Wallet};
 use crate::index::Index;
 use crate::store::{
-    CommitError, DeliveryUpdate, EventRow, NewEvent, Observer, Plan, Prune, Store, StoreError,
-    Write,
+    CommitError, EventRow, NewEvent, Observer, Plan, Prune, Store, StoreError, Write, describe,
 };
 
 /// Randomness, passed in.
@@ -182,15 +184,40 @@ impl Ledger {
             .await
     }
 
-    /// Records what became of a webhook attempt.
-    pub async fn record_delivery(&self, update: DeliveryUpdate) -> Result<Arc<Write>, CommitError> {
-        self.store
-            .commit(Box::new(move |_| {
-                Ok(Write {
-                    deliveries: vec![update],
-                    ..Write::default()
-                })
-            }))
+    /// Records what became of a webhook attempt; see [`outbox::record`].
+    pub async fn record_delivery(&self, report: AttemptReport) -> Result<Arc<Write>, CommitError> {
+        let write = self
+            .decide(move |view, now| outbox::record(view, &report, now))
+            .await?;
+        if let (Unfinished::Yes, Some(recorded)) =
+            (write.changes.unfinished, write.changes.deliveries.first())
+        {
+            self.release(owing_of(&recorded.after)).await;
+        }
+        Ok(write)
+    }
+
+    /// Gives up, in small commits, what is owed to a receiver that is sent to no more. What a failure leaves is given up
+    /// when the dispatcher comes upon it.
+    pub async fn release(&self, owing: Owing) {
+        loop {
+            let released = self
+                .decide(move |view, now| outbox::release(view, owing, now))
+                .await;
+            match released {
+                Ok(write) if write.changes.unfinished == Unfinished::Yes => {}
+                Ok(_) | Err(CommitError::Store(StoreError::Closed)) => return,
+                Err(error) => {
+                    tracing::error!(?owing, error = %describe(&error), "what is owed to a receiver in no more use could not be given up");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Makes a delivery due at once. Returns it as committed.
+    pub async fn redeliver(&self, id: DeliveryId) -> Result<Arc<Write>, CommitError> {
+        self.decide(move |view, now| outbox::redeliver(view, id, now))
             .await
     }
 
@@ -204,6 +231,13 @@ impl Ledger {
             Ok(sealer.seal(view, changes)?)
         });
         self.store.commit(plan).await
+    }
+}
+
+fn owing_of(delivery: &Delivery) -> Owing {
+    match (delivery.id.endpoint, delivery.payment) {
+        (EndpointId::CALLBACK, Some(payment)) => Owing::Callback(payment),
+        (endpoint, _) => Owing::Endpoint(endpoint),
     }
 }
 
@@ -221,8 +255,10 @@ impl Sealer {
     fn seal(&self, view: &dyn View, mut changes: Changes) -> Result<Write, ViewError> {
         let mut sequence = view.next_sequence()?;
         let mut events = Vec::with_capacity(changes.events.len());
+        let endpoints = view.endpoints()?;
+        let endpoints = endpoints.after(&changes.endpoints);
         for event in std::mem::take(&mut changes.events) {
-            events.push(self.seal_one(sequence, event));
+            events.push(self.seal_one(sequence, event, &endpoints));
             sequence = Sequence(sequence.0 + 1);
         }
         Ok(Write {
@@ -232,7 +268,7 @@ impl Sealer {
         })
     }
 
-    fn seal_one(&self, sequence: Sequence, event: Event) -> NewEvent {
+    fn seal_one(&self, sequence: Sequence, event: Event, endpoints: &Endpoints) -> NewEvent {
         let mut random = [0_u8; 16];
         self.entropy.fill(&mut random);
         let id = ulid::Ulid::from_parts(event.at.0, u128::from_be_bytes(random));
@@ -243,12 +279,8 @@ impl Sealer {
         };
         let body = self.encoder.encode(&sealed);
         let event = sealed.event;
-        let owed = event
-            .reaches_callback()
-            .then(|| event.payment.as_ref()?.callback.clone())
-            .flatten()
-            .map(|callback| (EndpointId::CALLBACK, callback.url));
         NewEvent {
+            owed: endpoints.owed(&event),
             row: EventRow {
                 sequence,
                 id: sealed.id,
@@ -257,7 +289,6 @@ impl Sealer {
                 payment: event.payment.map(|p| p.id),
                 body,
             },
-            owed: owed.into_iter().collect(),
         }
     }
 }
@@ -308,7 +339,7 @@ impl Observer for Announcer {
         if write.changes.payments.iter().any(opens) {
             self.watch_changed.send_replace(());
         }
-        if write.events.iter().any(|e| !e.owed.is_empty()) || !write.deliveries.is_empty() {
+        if write.events.iter().any(|e| !e.owed.is_empty()) || !write.changes.deliveries.is_empty() {
             self.deliveries_due.notify_one();
         }
         if !write.events.is_empty() && self.events.send(Arc::clone(write)).is_err() {

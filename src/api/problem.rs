@@ -29,6 +29,8 @@ pub enum Kind {
     NotFound,
     PaymentNotFound,
     TransferNotFound,
+    EndpointNotFound,
+    DeliveryNotFound,
     MethodNotAllowed,
     RequestTimeout,
     OrderTaken,
@@ -38,6 +40,9 @@ pub enum Kind {
     NotCancellable,
     TransferSettled,
     NotAssignable,
+    TooManyEndpoints,
+    EndpointDisabled,
+    NotRedeliverable,
     BodyTooLarge,
     UnsupportedMediaType,
     Internal,
@@ -58,6 +63,7 @@ impl Kind {
             Self::NotFound | Self::PaymentNotFound | Self::TransferNotFound => {
                 StatusCode::NOT_FOUND
             }
+            Self::EndpointNotFound | Self::DeliveryNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::OrderTaken | Self::AmountAmbiguous => StatusCode::CONFLICT,
@@ -65,6 +71,9 @@ impl Kind {
                 StatusCode::CONFLICT
             }
             Self::TransferSettled | Self::NotAssignable => StatusCode::CONFLICT,
+            Self::TooManyEndpoints | Self::EndpointDisabled | Self::NotRedeliverable => {
+                StatusCode::CONFLICT
+            }
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -86,6 +95,8 @@ impl Kind {
             Self::NotFound => "not_found",
             Self::PaymentNotFound => "payment_not_found",
             Self::TransferNotFound => "transfer_not_found",
+            Self::EndpointNotFound => "endpoint_not_found",
+            Self::DeliveryNotFound => "delivery_not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::RequestTimeout => "request_timeout",
             Self::OrderTaken => "order_id_taken",
@@ -95,6 +106,9 @@ impl Kind {
             Self::NotCancellable => "not_cancellable",
             Self::TransferSettled => "transfer_settled",
             Self::NotAssignable => "not_assignable",
+            Self::TooManyEndpoints => "too_many_endpoints",
+            Self::EndpointDisabled => "endpoint_disabled",
+            Self::NotRedeliverable => "not_redeliverable",
             Self::BodyTooLarge => "body_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::Internal => "internal_error",
@@ -117,6 +131,8 @@ impl Kind {
             Self::NotFound => "There is nothing here",
             Self::PaymentNotFound => "There is no such payment",
             Self::TransferNotFound => "There is no such transfer",
+            Self::EndpointNotFound => "There is no such webhook endpoint",
+            Self::DeliveryNotFound => "There is no such delivery",
             Self::MethodNotAllowed => "The method is not allowed here",
             Self::RequestTimeout => "The request came too slowly",
             Self::OrderTaken => "The order_id is in use",
@@ -126,6 +142,9 @@ impl Kind {
             Self::NotCancellable => "The payment cannot be cancelled",
             Self::TransferSettled => "The transfer already settles a payment",
             Self::NotAssignable => "The transfer cannot be assigned to this payment",
+            Self::TooManyEndpoints => "There are too many webhook endpoints",
+            Self::EndpointDisabled => "The webhook endpoint is disabled",
+            Self::NotRedeliverable => "The delivery cannot be asked for again",
             Self::BodyTooLarge => "The body is too large",
             Self::UnsupportedMediaType => "The content type is not JSON",
             Self::Internal => "The hub made a mistake",
@@ -198,6 +217,16 @@ impl Problem {
         let detail =
             "there is no transfer of this id; GET /v1/transfers lists those that settled nothing";
         Self::new(Kind::TransferNotFound, detail)
+    }
+
+    pub fn endpoint_not_found() -> Self {
+        let detail = "there is no webhook endpoint of this id; GET /v1/endpoints lists them";
+        Self::new(Kind::EndpointNotFound, detail)
+    }
+
+    pub fn delivery_not_found() -> Self {
+        let detail = "there is no delivery of this id; GET /v1/deliveries lists them";
+        Self::new(Kind::DeliveryNotFound, detail)
     }
 
     pub fn method_not_allowed(method: &Method, allow: &'static str) -> Self {
@@ -301,6 +330,14 @@ impl From<Refusal> for Problem {
                 let remedy = format!("{text}; choose another payment");
                 conflict(Kind::NotAssignable, "payment_id", remedy)
             }
+            Refusal::NoSuchEndpoint => Self::endpoint_not_found(),
+            Refusal::TooManyEndpoints => Self::new(Kind::TooManyEndpoints, text),
+            Refusal::EndpointDisabled(_) => Self::new(Kind::EndpointDisabled, text),
+            Refusal::NoSuchDelivery => Self::delivery_not_found(),
+            Refusal::AlreadyDue
+            | Refusal::TooManyAttempts
+            | Refusal::CallbackEnded
+            | Refusal::EndpointDeleted(_) => Self::new(Kind::NotRedeliverable, text),
             Refusal::View(error) => StoreError::Database(Box::new(error)).into(),
             Refusal::NotNext { .. }
             | Refusal::ParentMismatch { .. }

@@ -124,6 +124,7 @@ pub async fn deliveries(ctx: &ApiContext, query: &str) -> Result<Response, Probl
             let state = DELIVERY_STATES.into_iter().find(|state| *state == text);
             state.ok_or_else(|| format!("state must be one of: {}", DELIVERY_STATES.join(", ")))
         }),
+        ..DeliveryFilter::default()
     };
     let after = query.take("after", |text| {
         DeliveryId::parse(text)

@@ -100,15 +100,11 @@ async fn bad_queries_are_refused_by_parameter() {
 #[tokio::test]
 async fn a_delivery_is_listed_with_its_last_attempt() {
     let hub = Hub::new();
+    let id = DeliveryId {
+        sequence: Sequence(20),
+        endpoint: EndpointId::CALLBACK,
+    };
     let delivery = Delivery {
-        id: DeliveryId {
-            sequence: Sequence(20),
-            endpoint: EndpointId::CALLBACK,
-        },
-        kind: EventKind::Completed,
-        payment: None,
-        url: "https://shop.example/hook".to_owned(),
-        created_at: NOW,
         state: DeliveryState::Due(NOW.plus_seconds(5)),
         attempts: 1,
         last: Some(Attempt {
@@ -116,7 +112,15 @@ async fn a_delivery_is_listed_with_its_last_attempt() {
             status: Some(500),
             latency_ms: 12,
             detail: "oops".to_owned(),
+            next_at: Some(NOW.plus_seconds(5)),
         }),
+        ..Delivery::new(
+            id,
+            EventKind::Completed,
+            None,
+            "https://shop.example/hook",
+            NOW,
+        )
     };
     hub.store.rows().deliveries.push(delivery);
     let answer = hub.get("/v1/deliveries?state=due&limit=10").await;

@@ -11,6 +11,7 @@ use crate::config::{
     AmbiguousAmounts, CallbackNetworks, CallbackSchemes, ChainConfig, ChainKind, Config,
     Confirmations, EndpointConfig,
 };
+use crate::delivery::attempt::CallbackSecrets;
 use crate::delivery::callback_url::{CallbackPolicy, InsecureCallbacks, PrivateCallbacks};
 use crate::delivery::signature::Secret;
 use crate::domain::amount::Decimals;
@@ -134,18 +135,14 @@ fn node_config(chain: &ChainConfig, endpoint: &EndpointConfig) -> anyhow::Result
     })
 }
 
-/// The configured webhook secrets, or the one that was made with the data file.
-pub fn webhook_secrets(config: &Config, store: &dyn Store) -> anyhow::Result<Arc<[Secret]>> {
-    if config.webhook_secrets.is_empty() {
-        return Ok(Arc::new([Secret::generate(
-            store.identity().webhook_secret,
-        )]));
-    }
+/// What signs callbacks: the configured webhook secrets, or what the store keeps.
+pub fn callback_secrets(config: &Config, store: &dyn Store) -> anyhow::Result<CallbackSecrets> {
     let secrets = config
         .webhook_secrets
         .iter()
         .map(|text| Secret::parse(text.expose()));
-    Ok(secrets.collect::<Result<Vec<_>, _>>()?.into())
+    let secrets: Vec<_> = secrets.collect::<Result<_, _>>()?;
+    Ok(CallbackSecrets::new(secrets.into(), store.identity()))
 }
 
 pub fn amount_policy(config: &Config) -> AmountPolicy {

@@ -26,6 +26,7 @@ use crate::api::{self, ApiContext, ApiSettings, CallbackCheck, RunMode};
 use crate::chains::Chains;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{ClassicWebhooks, Config, KeylessAccess, PublicUrl, WebOrigin};
+use crate::delivery::attempt::CallbackSecrets;
 use crate::delivery::callback_url::CallbackUrl;
 use crate::delivery::dispatcher;
 use crate::delivery::guard::GuardedResolver;
@@ -63,7 +64,7 @@ pub struct Hub {
     commits: UnboundedReceiver<Arc<Write>>,
     live: Arc<hub::Hub>,
     resolver: GuardedResolver,
-    secrets: Arc<[Secret]>,
+    secrets: CallbackSecrets,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     open_sockets: Arc<AtomicU64>,
@@ -108,7 +109,7 @@ impl Hub {
                 policy,
                 Arc::new(FairLookup::new(Arc::new(SystemLookup))),
             ),
-            secrets: build::webhook_secrets(config, store.as_ref())?,
+            secrets: build::callback_secrets(config, store.as_ref())?,
             config: config.clone(),
             setting,
             store,
@@ -140,6 +141,7 @@ impl Hub {
     /// The secret that webhooks are signed with, as receivers are given it.
     pub fn webhook_secret(&self) -> String {
         self.secrets
+            .at(&self.store.endpoints(), self.clock.now())
             .first()
             .map(Secret::to_text)
             .unwrap_or_default()
@@ -343,7 +345,7 @@ impl Hub {
             ledger: self.ledger.clone(),
             sender: Arc::new(Sender::new(self.resolver.clone(), SenderLimits::default())?),
             policy: self.resolver.policy(),
-            secrets: Arc::clone(&self.secrets),
+            secrets: self.secrets.clone(),
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
             due: Arc::clone(&self.announcer.deliveries_due),

@@ -11,31 +11,32 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::callback_url::{CallbackPolicy, CallbackUrl};
-use super::outcome::{AttemptOutcome, Verdict};
-use super::sender::{SignedWebhook, Transport};
-use super::signature::Secret;
+use super::attempt::{self, CallbackSecrets};
+use super::callback_url::CallbackPolicy;
+use super::sender::Transport;
 use crate::clock::Clock;
-use crate::domain::delivery::{Attempt, Delivery, DeliveryState};
-use crate::domain::ids::{EndpointId, PaymentId, UnixMs};
-use crate::domain::retry::{Jitter, NextAttempt, next_attempt};
+use crate::domain::delivery::{Delivery, DeliveryState};
+use crate::domain::ids::{PaymentId, UnixMs};
+use crate::domain::target::Target;
 use crate::ledger_task::{Entropy, Ledger};
 use crate::shutdown::{self, Shutdown};
-use crate::store::{CommitError, DeliveryUpdate, DueKey, EventRow, Store, describe};
+use crate::store::{DueKey, DueTarget, Store, StoreError, describe};
 
 /// Attempts under way at once, over all endpoints.
 const MAX_IN_FLIGHT: usize = 500;
 /// Attempts under way at once to one endpoint: an account-wide endpoint, or all callbacks of one origin.
 const MAX_PER_ENDPOINT: usize = 8;
-/// Due rows looked at in one go.
-const SCAN_ROWS: usize = 4 * MAX_IN_FLIGHT;
-/// Such pieces looked at before the next pause.
-const MAX_PIECES: usize = 100;
+/// Targets read in one go.
+const SCAN_TARGETS: usize = MAX_IN_FLIGHT;
+/// Due rows of one target read in one go.
+const SCAN_ROWS: usize = 64;
+/// Such pieces of one target looked at before the next pause: what its lanes hold up is not looked through for ever.
+const MAX_PIECES: usize = 32;
 /// The outbox is looked at this often even if nobody calls.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 const RESCAN_PAUSE: Duration = Duration::from_millis(50);
 /// After the store or a record failed.
-const ERROR_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const ERROR_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the dispatcher works with.
 pub struct Parts {
@@ -43,18 +44,11 @@ pub struct Parts {
     pub ledger: Ledger,
     pub sender: Arc<dyn Transport>,
     pub policy: CallbackPolicy,
-    pub secrets: Arc<[Secret]>,
+    pub secrets: CallbackSecrets,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
     /// Called when something new may be due.
     pub due: Arc<Notify>,
-}
-
-/// Where attempts compete for places: an account-wide endpoint, or the origin of payments' own callbacks.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Target {
-    Endpoint(EndpointId),
-    Origin(String),
 }
 
 /// One at a time: what goes to one target for one payment.
@@ -69,12 +63,16 @@ struct InFlight {
 impl InFlight {
     fn has_room(&self, lane: &Lane) -> bool {
         let lane_is_free = lane.1.is_none() || !self.lanes.contains(lane);
-        lane_is_free && self.per_target.get(&lane.0).copied().unwrap_or(0) < MAX_PER_ENDPOINT
+        lane_is_free && self.target_has_room(lane.0)
+    }
+
+    fn target_has_room(&self, target: Target) -> bool {
+        self.per_target.get(&target).copied().unwrap_or(0) < MAX_PER_ENDPOINT
     }
 
     fn enter(&mut self, lane: &Lane) {
-        self.lanes.insert(lane.clone());
-        *self.per_target.entry(lane.0.clone()).or_insert(0) += 1;
+        self.lanes.insert(*lane);
+        *self.per_target.entry(lane.0).or_insert(0) += 1;
     }
 
     fn leave(&mut self, lane: &Lane) {
@@ -151,35 +149,71 @@ async fn start_due(
     tasks: &mut JoinSet<Lane>,
 ) -> Scan {
     let now = parts.clock.now();
-    let (mut after, mut left_waiting) = (None, 0);
-    // A piece full of what must wait for its own endpoint hides nothing behind it.
-    for _ in 0..MAX_PIECES {
-        let due = match parts.store.due_deliveries(now, after, SCAN_ROWS).await {
-            Ok(due) => due,
-            Err(error) => {
-                tracing::error!(error = %describe(&error), "the outbox could not be read");
-                return Scan::FAILED;
+    match start_targets(parts, in_flight, tasks, now).await {
+        Ok(left_waiting) => {
+            let wait = match parts.store.next_due(now).await {
+                Ok(Some(at)) => Duration::from_millis(at.0.saturating_sub(parts.clock.now().0)),
+                Ok(None) => LONGEST_SLEEP,
+                Err(_) => ERROR_PAUSE,
+            };
+            Scan {
+                wait: wait.min(LONGEST_SLEEP),
+                left_waiting,
             }
-        };
-        after = due.last().and_then(|(delivery, _)| due_key(delivery));
-        let is_last = due.len() < SCAN_ROWS;
-        for (delivery, event) in due {
-            let started = start_one(parts, in_flight, tasks, delivery, event);
-            left_waiting += usize::from(started.is_none());
         }
-        if is_last || tasks.len() >= MAX_IN_FLIGHT {
+        Err(error) => {
+            tracing::error!(error = %describe(&error), "the outbox could not be read");
+            Scan::FAILED
+        }
+    }
+}
+
+/// Goes through the targets, soonest first; returns how many deliveries were passed over.
+async fn start_targets(
+    parts: &Arc<Parts>,
+    in_flight: &mut InFlight,
+    tasks: &mut JoinSet<Lane>,
+    now: UnixMs,
+) -> Result<usize, StoreError> {
+    let (mut after, mut left_waiting) = (None::<DueTarget>, 0);
+    while tasks.len() < MAX_IN_FLIGHT {
+        let targets = parts.store.due_targets(now, after, SCAN_TARGETS).await?;
+        after = targets.last().copied();
+        for (_, target) in &targets {
+            left_waiting += start_target(parts, in_flight, tasks, *target, now).await?;
+        }
+        if targets.len() < SCAN_TARGETS {
             break;
         }
     }
-    let wait = match parts.store.next_due(now).await {
-        Ok(Some(at)) => Duration::from_millis(at.0.saturating_sub(parts.clock.now().0)),
-        Ok(None) => LONGEST_SLEEP,
-        Err(_) => ERROR_PAUSE,
-    };
-    Scan {
-        wait: wait.min(LONGEST_SLEEP),
-        left_waiting,
+    Ok(left_waiting)
+}
+
+/// Starts what is due to one target while it has room.
+async fn start_target(
+    parts: &Arc<Parts>,
+    in_flight: &mut InFlight,
+    tasks: &mut JoinSet<Lane>,
+    target: Target,
+    now: UnixMs,
+) -> Result<usize, StoreError> {
+    let (mut after, mut left_waiting) = (None, 0);
+    for _ in 0..MAX_PIECES {
+        if tasks.len() >= MAX_IN_FLIGHT || !in_flight.target_has_room(target) {
+            break;
+        }
+        let due = parts.store.due_of(target, now, after, SCAN_ROWS).await?;
+        after = due.last().and_then(due_key);
+        let is_last = due.len() < SCAN_ROWS;
+        for delivery in due {
+            let started = start_one(parts, in_flight, tasks, delivery);
+            left_waiting += usize::from(started.is_none());
+        }
+        if is_last {
+            break;
+        }
     }
+    Ok(left_waiting)
 }
 
 fn due_key(delivery: &Delivery) -> Option<DueKey> {
@@ -195,134 +229,18 @@ fn start_one(
     in_flight: &mut InFlight,
     tasks: &mut JoinSet<Lane>,
     delivery: Delivery,
-    event: EventRow,
 ) -> Option<AbortHandle> {
-    let lane = lane_of(parts, &delivery);
+    let lane = (delivery.target, delivery.payment);
     if tasks.len() >= MAX_IN_FLIGHT || !in_flight.has_room(&lane) {
         return None;
     }
     in_flight.enter(&lane);
     let parts = Arc::clone(parts);
-    let attempted = tokio::spawn(async move { attempt(&parts, delivery, event).await });
+    let attempted = tokio::spawn(async move { attempt::make(&parts, delivery).await });
     Some(tasks.spawn(async move {
         if let Err(error) = attempted.await {
             tracing::error!(%error, "a webhook attempt ended without a record");
         }
         lane
     }))
-}
-
-fn lane_of(parts: &Parts, delivery: &Delivery) -> Lane {
-    let target = match delivery.id.endpoint {
-        EndpointId::CALLBACK => {
-            let url = CallbackUrl::parse(&delivery.url, parts.policy);
-            Target::Origin(url.map_or_else(|_| delivery.url.clone(), |url| url.origin()))
-        }
-        endpoint => Target::Endpoint(endpoint),
-    };
-    (target, delivery.payment)
-}
-
-async fn attempt(parts: &Parts, delivery: Delivery, event: EventRow) {
-    let started = parts.clock.now();
-    let (attempt, verdict) = match CallbackUrl::parse(&delivery.url, parts.policy) {
-        Ok(url) => {
-            let webhook = SignedWebhook::new(
-                &parts.secrets,
-                &event.id.to_string(),
-                started.0 / 1000,
-                event.body,
-            );
-            let outcome = parts.sender.send(&url, webhook).await;
-            (attempt_of(started, &outcome), Some(outcome.verdict))
-        }
-        Err(refused) => {
-            let attempt = Attempt {
-                at: started,
-                status: None,
-                latency_ms: 0,
-                detail: refused.to_string(),
-            };
-            (attempt, None)
-        }
-    };
-    record(parts, delivery, attempt, verdict.as_ref()).await;
-}
-
-fn attempt_of(started: UnixMs, outcome: &AttemptOutcome) -> Attempt {
-    let detail = match outcome.verdict.reason() {
-        Some(reason) if outcome.excerpt.is_empty() => reason,
-        Some(reason) => format!("{reason}: {}", outcome.excerpt),
-        None => outcome.excerpt.clone(),
-    };
-    Attempt {
-        at: started,
-        status: outcome.status,
-        latency_ms: u32::try_from(outcome.latency_ms).unwrap_or(u32::MAX),
-        detail,
-    }
-}
-
-/// Writes the attempt down; tries until the store takes it, because the receiver has already heard.
-async fn record(parts: &Parts, delivery: Delivery, attempt: Attempt, verdict: Option<&Verdict>) {
-    let after = Delivery {
-        attempts: delivery.attempts + 1,
-        state: state_after(parts, delivery.attempts + 1, verdict),
-        last: Some(attempt.clone()),
-        ..delivery
-    };
-    log_attempt(&after, &attempt);
-    let update = DeliveryUpdate {
-        after,
-        attempt: Some(attempt),
-    };
-    loop {
-        match parts.ledger.record_delivery(update.clone()).await {
-            Ok(_) => return,
-            Err(CommitError::Store(crate::store::StoreError::Closed)) => return,
-            Err(error) => {
-                tracing::error!(delivery = %update.after.id, error = %describe(&error), "an attempt could not be recorded");
-                tokio::time::sleep(ERROR_PAUSE).await;
-            }
-        }
-    }
-}
-
-fn state_after(parts: &Parts, attempts: u32, verdict: Option<&Verdict>) -> DeliveryState {
-    let now = parts.clock.now();
-    let retry_after = match verdict {
-        Some(Verdict::Delivered) => return DeliveryState::Delivered(now),
-        Some(Verdict::Gone) => return DeliveryState::Exhausted(now),
-        Some(other) => other.retry_after(),
-        None => None,
-    };
-    let mut bits = [0; 4];
-    parts.entropy.fill(&mut bits);
-    match next_attempt(
-        attempts,
-        now,
-        Jitter::from_random(u32::from_be_bytes(bits)),
-        retry_after,
-    ) {
-        NextAttempt::At(at) => DeliveryState::Due(at),
-        NextAttempt::Exhausted => DeliveryState::Exhausted(now),
-    }
-}
-
-fn log_attempt(delivery: &Delivery, attempt: &Attempt) {
-    let (id, kind, status) = (delivery.id, delivery.kind.as_str(), attempt.status);
-    let latency_ms = attempt.latency_ms;
-    match delivery.state {
-        DeliveryState::Delivered(_) => {
-            tracing::info!(delivery = %id, kind, status, latency_ms, "webhook delivered");
-        }
-        DeliveryState::Due(at) => {
-            let detail = &attempt.detail;
-            tracing::warn!(delivery = %id, kind, status, attempts = delivery.attempts, next_at_ms = at.0, detail, "webhook failed; it will be tried again");
-        }
-        DeliveryState::Exhausted(_) => {
-            let detail = &attempt.detail;
-            tracing::error!(delivery = %id, kind, status, attempts = delivery.attempts, detail, "webhook given up");
-        }
-    }
 }

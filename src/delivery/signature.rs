@@ -15,12 +15,14 @@ use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq};
 use thiserror::Error;
 
+use crate::domain::signing_key::SigningKey;
+
 /// What every secret's text starts with.
 const SECRET_PREFIX: &str = "whsec_";
 /// Shortest key that Standard Webhooks allows, bytes.
-pub const MIN_SECRET_BYTES: usize = 24;
+pub const MIN_SECRET_BYTES: usize = SigningKey::MIN_BYTES;
 /// Longest key that Standard Webhooks allows, bytes.
-pub const MAX_SECRET_BYTES: usize = 64;
+pub const MAX_SECRET_BYTES: usize = SigningKey::MAX_BYTES;
 /// Random bytes in a secret made here.
 pub const GENERATED_SECRET_BYTES: usize = 32;
 /// How far a receiver lets a timestamp be from its own clock, seconds; what Standard Webhooks' libraries use.
@@ -38,7 +40,7 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 
 /// A key shared with the receiver of webhooks. Prints itself redacted.
 #[derive(Clone)]
-pub struct Secret(Vec<u8>);
+pub struct Secret(SigningKey);
 
 /// Why a text is not a webhook secret. Never repeats the text.
 #[derive(Debug, Error, PartialEq, Eq, Clone)]
@@ -64,26 +66,36 @@ impl Secret {
             .strip_prefix(SECRET_PREFIX)
             .ok_or(SecretError::Prefix)?;
         let key = LENIENT.decode(encoded).map_err(SecretError::Base64)?;
-        if !(MIN_SECRET_BYTES..=MAX_SECRET_BYTES).contains(&key.len()) {
-            return Err(SecretError::Length(key.len()));
-        }
-        Ok(Self(key))
+        let bytes = key.len();
+        SigningKey::new(key)
+            .map(Self)
+            .ok_or(SecretError::Length(bytes))
     }
 
     /// Makes a secret of random bytes drawn by the caller.
     pub fn generate(random: [u8; GENERATED_SECRET_BYTES]) -> Self {
-        Self(random.to_vec())
+        Self(SigningKey::of_random(random))
+    }
+
+    pub fn of_key(key: &SigningKey) -> Self {
+        Self(key.clone())
+    }
+
+    /// The bare key, for the one place that stores it.
+    pub fn into_key(self) -> SigningKey {
+        self.0
     }
 
     /// The text form, for the one place that shows it and the one that stores it.
     pub fn to_text(&self) -> String {
-        format!("{SECRET_PREFIX}{}", STANDARD.encode(&self.0))
+        format!("{SECRET_PREFIX}{}", STANDARD.encode(self.0.as_bytes()))
     }
 
     fn mac(&self, id: &str, timestamp_s: u64, body: &[u8]) -> [u8; 32] {
         // HMAC fills a key up to SHA-256's block with zeros; no secret is longer than the block, so this cannot fail.
         let mut block = [0_u8; MAX_SECRET_BYTES];
-        block[..self.0.len()].copy_from_slice(&self.0);
+        let key = self.0.as_bytes();
+        block[..key.len()].copy_from_slice(key);
         let mut mac = Hmac::<Sha256>::new(&block.into());
         mac.update(id.as_bytes());
         mac.update(b".");

@@ -4,13 +4,20 @@
 //! `Changes` are committed whole or not at all. Secondary keys are derived here, purely, from a payment's
 //! state before and after, so that no store can let them drift apart.
 
+use std::sync::Arc;
+
 use thiserror::Error;
 
 use super::account_key::AccountId;
 use super::chain::BlockHeader;
 use super::claim::{Claim, ClaimKey, ClaimQuery};
+use super::delivery::{Delivery, DeliveryUpdate};
+use super::endpoints::{EndpointChange, Endpoints};
 use super::event::Event;
-use super::ids::{ChainId, Height, PaymentId, Sequence, TransferKey, TxId, UnixMs, Watched};
+use super::ids::{
+    ChainId, DeliveryId, EndpointId, Height, PaymentId, Sequence, TransferKey, TxId, UnixMs,
+    Watched,
+};
 use super::payment::{Awaits, ChainPoint, Payment, Status, TransferRecord};
 use super::wallet::NextIndex;
 
@@ -75,6 +82,17 @@ pub trait View {
     ) -> Result<Vec<PaymentId>, ViewError>;
     /// The number that the next event gets.
     fn next_sequence(&self) -> Result<Sequence, ViewError>;
+    fn endpoints(&self) -> Result<Arc<Endpoints>, ViewError>;
+    fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, ViewError>;
+    /// What is owed to an account-wide endpoint, soonest first.
+    fn owed_to(&self, endpoint: EndpointId, limit: usize) -> Result<Vec<Delivery>, ViewError>;
+    /// What is owed to an endpoint for one payment, in order.
+    fn owed_in_lane(
+        &self,
+        payment: PaymentId,
+        endpoint: EndpointId,
+        limit: usize,
+    ) -> Result<Vec<Delivery>, ViewError>;
 }
 
 /// Points in time at which something happens to a payment without anyone's doing.
@@ -119,6 +137,9 @@ pub struct Changes {
     pub chain: Option<(ChainId, ChainChange)>,
     /// The account has given out every index below this one.
     pub next_index: Option<(AccountId, NextIndex)>,
+    pub endpoints: Vec<EndpointChange>,
+    /// Of events that are in the log already.
+    pub deliveries: Vec<DeliveryUpdate>,
     /// More of the same waits: the caller asks again.
     pub unfinished: Unfinished,
 }

@@ -229,6 +229,7 @@ impl<'a> Draft<'a> {
                 transfer: Some(record),
                 confirmations: 1,
                 after_completion: AfterCompletion::No,
+                endpoint: None,
             }),
         }
     }
@@ -355,6 +356,7 @@ impl<'a> Draft<'a> {
             payment: Some(payment.clone()),
             transfer,
             after_completion,
+            endpoint: None,
         });
     }
 
@@ -370,12 +372,12 @@ impl<'a> Draft<'a> {
             })
             .collect();
         Changes {
-            next_index: None,
             payments,
             transfers: self.transfers,
             events: self.events,
             chain: chain.map(|change| (self.chain, change)),
             unfinished: self.unfinished,
+            ..Changes::default()
         }
     }
 }

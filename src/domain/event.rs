@@ -2,10 +2,11 @@
 //!
 //! Refuses to know its JSON form and its number; both are given when the event is sealed for its commit.
 
-use super::ids::{EventId, Sequence, UnixMs};
+use super::endpoint::DisabledWhy;
+use super::ids::{EndpointId, EventId, PaymentId, Sequence, UnixMs};
 use super::payment::{CallbackScope, Payment, TransferRecord};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum EventKind {
     Created,
     Detected,
@@ -20,10 +21,14 @@ pub enum EventKind {
     TransferUnmatched,
     /// An operator decided which payment a transfer settles.
     TransferAssigned,
+    /// A webhook endpoint, or one payment's callback, is sent to no more.
+    EndpointDisabled,
+    /// Asked for, to try an endpoint out.
+    EndpointTest,
 }
 
 impl EventKind {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Created,
         Self::Detected,
         Self::Completed,
@@ -36,6 +41,8 @@ impl EventKind {
         Self::Cancelled,
         Self::TransferUnmatched,
         Self::TransferAssigned,
+        Self::EndpointDisabled,
+        Self::EndpointTest,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -52,6 +59,8 @@ impl EventKind {
             Self::Cancelled => "payment.cancelled",
             Self::TransferUnmatched => "transfer.unmatched",
             Self::TransferAssigned => "transfer.assigned",
+            Self::EndpointDisabled => "endpoint.disabled",
+            Self::EndpointTest => "endpoint.test",
         }
     }
 
@@ -73,6 +82,31 @@ pub struct Event {
     pub confirmations: u32,
     /// Whether the payment had completed before this event.
     pub after_completion: AfterCompletion,
+    /// The webhook endpoint that it is about, where it is about one.
+    pub endpoint: Option<EndpointNote>,
+}
+
+/// What an event tells of a webhook endpoint: nothing secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointNote {
+    pub id: EndpointId,
+    /// Without its query, where receivers like to put tokens.
+    pub url: String,
+    /// Whose callback it is. The payment itself is not in the event: its payer must not read of the shop's receivers.
+    pub payment: Option<PaymentId>,
+    /// Why it is disabled.
+    pub reason: Option<DisabledWhy>,
+}
+
+impl EndpointNote {
+    pub fn new(id: EndpointId, url: &str) -> Self {
+        Self {
+            id,
+            url: url.split(['?', '#']).next().unwrap_or(url).to_owned(),
+            payment: None,
+            reason: None,
+        }
+    }
 }
 
 /// Tells a completion that is taken back from a detection that is.
@@ -83,6 +117,19 @@ pub enum AfterCompletion {
 }
 
 impl Event {
+    /// About an endpoint, and nobody's money.
+    pub const fn about(kind: EventKind, endpoint: EndpointNote, at: UnixMs) -> Self {
+        Self {
+            kind,
+            at,
+            payment: None,
+            transfer: None,
+            confirmations: 0,
+            after_completion: AfterCompletion::No,
+            endpoint: Some(endpoint),
+        }
+    }
+
     /// Whether the payment's own callback hears of this event.
     pub fn reaches_callback(&self) -> bool {
         let Some(callback) = self.payment.as_ref().and_then(|p| p.callback.as_ref()) else {
@@ -90,6 +137,7 @@ impl Event {
         };
         match callback.scope {
             CallbackScope::Everything => true,
+            CallbackScope::Nothing => false,
             CallbackScope::CompletionOnly => {
                 self.kind == EventKind::Completed
                     || (self.kind == EventKind::Reverted

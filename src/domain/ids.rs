@@ -125,6 +125,27 @@ pub struct EndpointId(pub u32);
 
 impl EndpointId {
     pub const CALLBACK: Self = Self(0);
+
+    /// Reads `ep_<n>` or `callbacks`, and no other spelling of it.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text == CALLBACKS {
+            return Some(Self::CALLBACK);
+        }
+        let id = Self(text.strip_prefix("ep_")?.parse().ok()?);
+        (id.to_string() == text).then_some(id)
+    }
+}
+
+/// What all payments' own callbacks are called together.
+const CALLBACKS: &str = "callbacks";
+
+impl fmt::Display for EndpointId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::CALLBACK => f.write_str(CALLBACKS),
+            Self(n) => write!(f, "ep_{n}"),
+        }
+    }
 }
 
 /// One event on its way to one endpoint.

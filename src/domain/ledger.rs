@@ -10,8 +10,10 @@ use super::amount_choice::{refuse_rivals, unique_amount};
 use super::chain::{Block, BlockHeader};
 use super::changes::{ChainChange, Changes, PaymentChange, Timer, Unfinished, View, ViewError};
 use super::draft::Draft;
+use super::endpoints::MAX_ENDPOINTS;
 use super::event::{AfterCompletion, Event, EventKind};
-use super::ids::{BlockHash, ChainId, Height, PaymentId, TransferKey, UnixMs};
+use super::ids::{BlockHash, ChainId, EndpointId, Height, PaymentId, TransferKey, UnixMs};
+use super::outbox::MAX_ATTEMPTS_ON_RECORD;
 use super::payment::{AmountMode, Assignment, ChainPoint, Payment, Status, TransferState};
 use super::wallet::WalletName;
 
@@ -59,6 +61,26 @@ pub enum Refusal {
     JumpWhileWatching,
     #[error("the fork reaches below the final height {0}")]
     BelowFinal(Height),
+    #[error("there is no such webhook endpoint")]
+    NoSuchEndpoint,
+    #[error(
+        "there are {MAX_ENDPOINTS} webhook endpoints already, and no more are kept: delete one"
+    )]
+    TooManyEndpoints,
+    #[error("endpoint {0} is disabled: enable it first (PATCH its status)")]
+    EndpointDisabled(EndpointId),
+    #[error("endpoint {0} was deleted")]
+    EndpointDeleted(EndpointId),
+    #[error("there is no such delivery")]
+    NoSuchDelivery,
+    #[error("the delivery is due at once already")]
+    AlreadyDue,
+    #[error(
+        "the delivery was tried {MAX_ATTEMPTS_ON_RECORD} times, and more are not kept on record"
+    )]
+    TooManyAttempts,
+    #[error("the receiver of this payment's callbacks answered 410 and gets no more")]
+    CallbackEnded,
 }
 
 /// What happens when two open payments on one address could claim the same transfer.
@@ -100,6 +122,7 @@ pub fn create(
         transfer: None,
         confirmations: 0,
         after_completion: AfterCompletion::No,
+        endpoint: None,
     };
     Ok(Changes {
         payments: vec![PaymentChange {

@@ -9,6 +9,8 @@ pub mod changes;
 pub mod claim;
 pub mod delivery;
 mod draft;
+pub mod endpoint;
+pub mod endpoints;
 pub mod event;
 pub mod ids;
 pub mod ledger;
@@ -27,10 +29,12 @@ mod ledger_tests;
 pub mod matcher;
 #[cfg(test)]
 mod matcher_tests;
+pub mod outbox;
 pub mod payment;
 #[cfg(test)]
 mod payment_tests;
 pub mod retry;
+pub mod signing_key;
 pub mod target;
 #[cfg(test)]
 pub mod test_support;

@@ -120,6 +120,8 @@ pub enum CallbackScope {
     /// Only what the replaced service sent: the completion, and a completion taken back.
     CompletionOnly,
     Everything,
+    /// Its receiver answered 410 and wants no more.
+    Nothing,
 }
 
 /// Where a payment's own webhooks go.

@@ -4,6 +4,7 @@
 //! real store is compared with. Integration tests include this file by its path, hence only `super::` imports.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::account_key::{AccountId, AccountKey, AddressIndex};
 use super::address::Address;
@@ -11,9 +12,12 @@ use super::amount::Amount;
 use super::chain::{Block, BlockHeader, Transfer};
 use super::changes::{ChainChange, Changes, Cursor, PaymentKeys, Timer, View, ViewError};
 use super::claim::{Claim, ClaimOrder, ClaimQuery, Width};
+use super::delivery::{Attempt, Delivery, DeliveryState, DeliveryUpdate};
+use super::endpoints::Endpoints;
 use super::event::Event;
 use super::ids::{
-    BlockHash, ChainId, Height, PaymentId, Sequence, TransferKey, TxId, UnixMs, Watched,
+    BlockHash, ChainId, DeliveryId, EndpointId, Height, PaymentId, Sequence, TransferKey, TxId,
+    UnixMs, Watched,
 };
 use super::ledger::Refusal;
 use super::payment::{
@@ -182,6 +186,9 @@ pub struct MemoryState {
     /// The first has number 1.
     pub events: Vec<Event>,
     pub indices: BTreeMap<AccountId, NextIndex>,
+    pub endpoints: Arc<Endpoints>,
+    pub deliveries: BTreeMap<DeliveryId, Delivery>,
+    pub attempts: BTreeMap<(DeliveryId, u32), Attempt>,
 }
 
 impl MemoryState {
@@ -225,11 +232,72 @@ impl MemoryState {
             }
             self.transfers.insert(record.key, *record);
         }
-        self.events.extend(changes.events.iter().cloned());
+        for change in &changes.endpoints {
+            Arc::make_mut(&mut self.endpoints).apply(change);
+        }
+        for event in &changes.events {
+            self.add_event(event);
+        }
+        for update in &changes.deliveries {
+            self.update_delivery(update);
+        }
         self.indices.extend(changes.next_index);
         if let Some((chain, change)) = changes.chain {
             self.apply_chain(chain, change);
         }
+    }
+
+    fn add_event(&mut self, event: &Event) {
+        self.events.push(event.clone());
+        let sequence = Sequence(self.events.len() as u64);
+        for (endpoint, url) in self.endpoints.owed(event) {
+            let id = DeliveryId { sequence, endpoint };
+            let payment = event.payment.as_ref().map(|p| p.id);
+            self.place(Delivery::new(id, event.kind, payment, &url, event.at));
+        }
+    }
+
+    fn update_delivery(&mut self, update: &DeliveryUpdate) {
+        let after = &update.after;
+        if let Some(attempt) = &update.attempt {
+            let key = (after.id, after.attempts);
+            self.attempts.insert(key, attempt.clone());
+        }
+        self.place(after.clone());
+    }
+
+    /// The others owed in the same lane, by their numbers.
+    fn lane_of(&self, delivery: &Delivery) -> Vec<(DeliveryId, UnixMs)> {
+        let others = self.deliveries.values().filter(|d| {
+            let same = (d.payment, d.id.endpoint) == (delivery.payment, delivery.id.endpoint);
+            same && d.payment.is_some() && d.id != delivery.id
+        });
+        let due = others.filter_map(|d| match d.state {
+            DeliveryState::Due(at) => Some((d.id, at)),
+            _ => None,
+        });
+        due.collect()
+    }
+
+    /// Within a lane times never fall: a delivery waits for those before it and holds up those behind it.
+    fn place(&mut self, mut delivery: Delivery) {
+        let lane = self.lane_of(&delivery);
+        let before = lane.iter().filter(|(id, _)| *id < delivery.id);
+        let before = before.map(|(_, at)| *at).max().unwrap_or_default();
+        let (least, most) = match &mut delivery.state {
+            DeliveryState::Due(at) => {
+                *at = before.max(*at);
+                (*at, UnixMs(u64::MAX))
+            }
+            DeliveryState::Delivered(at) | DeliveryState::Exhausted(at) => {
+                (UnixMs(0), before.max(*at))
+            }
+        };
+        for (id, at) in lane.into_iter().filter(|(id, _)| *id > delivery.id) {
+            let follower = self.deliveries.get_mut(&id).expect("of the lane");
+            follower.state = DeliveryState::Due(at.clamp(least, most));
+        }
+        self.deliveries.insert(delivery.id, delivery);
     }
 
     /// A removed payment takes along the transfers that are its own.
@@ -416,5 +484,43 @@ impl View for MemoryState {
 
     fn next_sequence(&self) -> Result<Sequence, ViewError> {
         Ok(Sequence(self.events.len() as u64 + 1))
+    }
+
+    fn endpoints(&self) -> Result<Arc<Endpoints>, ViewError> {
+        Ok(Arc::clone(&self.endpoints))
+    }
+
+    fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, ViewError> {
+        Ok(self.deliveries.get(&id).cloned())
+    }
+
+    fn owed_to(&self, endpoint: EndpointId, limit: usize) -> Result<Vec<Delivery>, ViewError> {
+        let mut owed: Vec<_> = self
+            .deliveries
+            .values()
+            .filter(|d| d.id.endpoint == endpoint)
+            .filter_map(|d| match d.state {
+                DeliveryState::Due(at) => Some((at, d.id)),
+                _ => None,
+            })
+            .collect();
+        owed.sort_unstable();
+        owed.truncate(limit);
+        Ok(owed
+            .iter()
+            .map(|(_, id)| self.deliveries[id].clone())
+            .collect())
+    }
+
+    fn owed_in_lane(
+        &self,
+        payment: PaymentId,
+        endpoint: EndpointId,
+        limit: usize,
+    ) -> Result<Vec<Delivery>, ViewError> {
+        let own = self.deliveries.values().filter(|d| {
+            d.payment == Some(payment) && d.id.endpoint == endpoint && d.state.is_due()
+        });
+        Ok(own.take(limit).cloned().collect())
     }
 }

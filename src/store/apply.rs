@@ -2,13 +2,16 @@
 //!
 //! Events and webhooks are `outbox`'s. Refuses to commit: that is the writer's.
 
+use std::sync::Arc;
+
 use super::rows::{CursorHeights, State, Stored, status_place};
 use super::tables;
 use super::view::{WriteTable, WriteTables, cursor_of, database, get};
 use super::{StoreError, Write};
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::{ChainChange, PaymentChange, PaymentKeys};
-use crate::domain::ids::{ChainId, Height, PaymentId, TransferKey};
+use crate::domain::endpoints::{EndpointChange, Endpoints};
+use crate::domain::ids::{ChainId, EndpointId, Height, PaymentId, TransferKey};
 use crate::domain::payment::{Payment, Status, TransferRecord, TransferState};
 
 /// Blocks remembered behind the tip; no fork can reach deeper.
@@ -48,6 +51,7 @@ pub(super) fn remove_range(
 pub(super) struct Apply<'a, 'txn> {
     pub(super) tables: &'a mut WriteTables<'txn>,
     pub(super) state: &'a mut State,
+    pub(super) endpoints: &'a mut Arc<Endpoints>,
 }
 
 impl Apply<'_, '_> {
@@ -61,7 +65,10 @@ impl Apply<'_, '_> {
         for event in &write.events {
             self.event(event)?;
         }
-        for update in &write.deliveries {
+        for change in &write.changes.endpoints {
+            self.endpoint(change)?;
+        }
+        for update in &write.changes.deliveries {
             self.delivery_update(update)?;
         }
         if let Some((chain, change)) = write.changes.chain {
@@ -74,6 +81,28 @@ impl Apply<'_, '_> {
             self.prune_events(prune)?;
         }
         Ok(())
+    }
+
+    fn endpoint(&mut self, change: &EndpointChange) -> Result<(), StoreError> {
+        let endpoints = Arc::make_mut(self.endpoints);
+        let newest = endpoints.newest_id();
+        endpoints.apply(change);
+        if endpoints.newest_id() != newest {
+            let newest = EndpointId(endpoints.newest_id());
+            put(&mut self.tables.meta, tables::META_NEWEST_ENDPOINT, &newest)?;
+        }
+        match change {
+            EndpointChange::Put(endpoint) => {
+                let key = tables::endpoint(endpoint.id);
+                put(&mut self.tables.endpoints, &key, endpoint)
+            }
+            EndpointChange::Remove(id) => {
+                remove(&mut self.tables.endpoints, &tables::endpoint(*id))
+            }
+            EndpointChange::CallbackKeys(keys) => {
+                put(&mut self.tables.meta, tables::META_CALLBACK_KEYS, keys)
+            }
+        }
     }
 
     fn payment(&mut self, change: &PaymentChange) -> Result<(), StoreError> {

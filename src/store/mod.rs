@@ -10,6 +10,7 @@ mod read;
 pub mod redb;
 mod rows;
 mod tables;
+mod takeover;
 mod unfinished;
 mod view;
 mod writer;
@@ -27,6 +28,7 @@ use crate::domain::account_key::AccountId;
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::{Changes, Cursor, View};
 use crate::domain::delivery::{Attempt, Delivery};
+use crate::domain::endpoints::Endpoints;
 use crate::domain::event::EventKind;
 use crate::domain::ids::{
     ChainId, DeliveryId, EndpointId, EventId, Height, PaymentId, Sequence, TransferKey, UnixMs,
@@ -34,6 +36,7 @@ use crate::domain::ids::{
 };
 use crate::domain::ledger::Refusal;
 use crate::domain::payment::{Payment, Status, TransferRecord};
+use crate::domain::target::Target;
 use crate::domain::transfer::TransferPlace;
 use crate::domain::wallet::NextIndex;
 
@@ -99,19 +102,11 @@ pub struct NewEvent {
     pub owed: Vec<(EndpointId, String)>,
 }
 
-/// A delivery's new state and the attempt that led to it.
-#[derive(Debug, Clone)]
-pub struct DeliveryUpdate {
-    pub after: Delivery,
-    pub attempt: Option<Attempt>,
-}
-
 /// All that one commit writes for one caller. `changes.events` have become `events`.
 #[derive(Debug, Default)]
 pub struct Write {
     pub changes: Changes,
     pub events: Vec<NewEvent>,
-    pub deliveries: Vec<DeliveryUpdate>,
     pub prune: Option<Prune>,
 }
 
@@ -168,6 +163,19 @@ pub struct DeliveryFilter {
     pub payment: Option<PaymentId>,
     /// `due`, `delivered` or `exhausted`.
     pub state: Option<&'static str>,
+    pub endpoint: Option<EndpointId>,
+    pub kind: Option<EventKind>,
+}
+
+impl DeliveryFilter {
+    pub fn wants(&self, delivery: &Delivery) -> bool {
+        self.payment.is_none_or(|id| delivery.payment == Some(id))
+            && self
+                .state
+                .is_none_or(|state| delivery.state.as_str() == state)
+            && self.endpoint.is_none_or(|id| delivery.id.endpoint == id)
+            && self.kind.is_none_or(|kind| delivery.kind == kind)
+    }
 }
 
 /// Which transfers a list shows.
@@ -203,8 +211,11 @@ pub struct StoreIdentity {
     pub webhook_secret: [u8; 32],
 }
 
-/// A due delivery's place in the outbox: when it fell due, and which it is.
+/// A due delivery's place among those of its target: when it fell due, and which it is.
 pub type DueKey = (UnixMs, DeliveryId);
+
+/// When a target's first delivery is due.
+pub type DueTarget = (UnixMs, Target);
 
 /// A payment that takes notice of transfers, as the index needs it.
 #[derive(Debug, Clone, Copy)]
@@ -224,6 +235,8 @@ pub trait Store: Send + Sync + 'static {
     fn counters(&self) -> Counters;
     /// The number of the newest event.
     fn last_sequence(&self) -> Sequence;
+    /// The account's webhook endpoints as of the last commit; cheap.
+    fn endpoints(&self) -> Arc<Endpoints>;
 
     async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError>;
     async fn payments(
@@ -247,6 +260,7 @@ pub trait Store: Send + Sync + 'static {
         after: Sequence,
         limit: usize,
     ) -> Result<Vec<EventRow>, StoreError>;
+    async fn event(&self, sequence: Sequence) -> Result<Option<EventRow>, StoreError>;
     /// The number of the oldest event still kept.
     async fn first_sequence(&self) -> Result<Sequence, StoreError>;
 
@@ -257,13 +271,23 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Page<Delivery, DeliveryId>, StoreError>;
     async fn attempts(&self, id: DeliveryId) -> Result<Vec<Attempt>, StoreError>;
-    /// Deliveries due at `now` or before, soonest first, with their events; `after` is the last of the piece before.
-    async fn due_deliveries(
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError>;
+    /// Targets with anything due at `now` or before, by the time of their first, soonest first; `after` is the last of
+    /// the piece before.
+    async fn due_targets(
         &self,
+        now: UnixMs,
+        after: Option<DueTarget>,
+        limit: usize,
+    ) -> Result<Vec<DueTarget>, StoreError>;
+    /// What is due to one target at `now` or before, soonest first; `after` is the last of the piece before.
+    async fn due_of(
+        &self,
+        target: Target,
         now: UnixMs,
         after: Option<DueKey>,
         limit: usize,
-    ) -> Result<Vec<(Delivery, EventRow)>, StoreError>;
+    ) -> Result<Vec<Delivery>, StoreError>;
     /// When the soonest delivery that is not yet due becomes so.
     async fn next_due(&self, after: UnixMs) -> Result<Option<UnixMs>, StoreError>;
 

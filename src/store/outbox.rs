@@ -7,10 +7,11 @@ use redb::ReadableTable;
 use super::apply::{Apply, mark, put, remove, remove_range};
 use super::tables;
 use super::view::{database, get, keys};
-use super::{DeliveryUpdate, EventRow, NewEvent, Prune, StoreError};
-use crate::domain::delivery::{Delivery, DeliveryState};
-use crate::domain::ids::{DeliveryId, EndpointId, PaymentId, Sequence, UnixMs};
+use super::{EventRow, NewEvent, Prune, StoreError};
+use crate::domain::delivery::{Delivery, DeliveryState, DeliveryUpdate};
+use crate::domain::ids::{DeliveryId, EndpointId, Sequence, UnixMs};
 use crate::domain::payment::TransferRecord;
+use crate::domain::target::Target;
 
 impl Apply<'_, '_> {
     pub(super) fn event(&mut self, event: &NewEvent) -> Result<(), StoreError> {
@@ -34,151 +35,185 @@ impl Apply<'_, '_> {
             )?;
         }
         for (endpoint, url) in &event.owed {
-            let delivery = Delivery {
-                id: DeliveryId {
-                    sequence: row.sequence,
-                    endpoint: *endpoint,
-                },
-                kind: row.kind,
-                payment: row.payment,
-                url: url.clone(),
-                created_at: row.at,
-                state: DeliveryState::Due(self.lane_due(row.payment, *endpoint, row.at)?),
-                attempts: 0,
-                last: None,
+            let id = DeliveryId {
+                sequence: row.sequence,
+                endpoint: *endpoint,
             };
-            self.delivery(None, Some(&delivery))?;
+            let new = Delivery::new(id, row.kind, row.payment, url, row.at);
+            self.place(None, new)?;
         }
         Ok(())
     }
 
     pub(super) fn delivery_update(&mut self, update: &DeliveryUpdate) -> Result<(), StoreError> {
-        // The stored row, not the caller's copy, says which due entry to remove. One that is gone stays gone.
-        let key = tables::delivery(update.after.id);
-        let Some(before) = get(&self.tables.deliveries, &key)? else {
+        // The stored row, not the caller's copy, says which due entry to remove.
+        let id = update.after.id;
+        let before: Option<Delivery> = get(&self.tables.deliveries, &tables::delivery(id))?;
+        if before.is_none() && !self.is_in_log(id.sequence)? {
+            // Pruned with its event: it stays gone.
             return Ok(());
-        };
+        }
         if let Some(attempt) = &update.attempt {
-            let key = tables::attempt(update.after.id, update.after.attempts);
+            let key = tables::attempt(id, update.after.attempts);
             put(&mut self.tables.attempts, &key, attempt)?;
         }
-        self.delivery(Some(&before), Some(&update.after))?;
-        self.move_followers(&update.after)
+        self.place(before.as_ref(), update.after.clone())
     }
 
-    /// What waits behind a delivery in its lane moves with it: never before it, and at once when it is done with.
-    fn move_followers(&mut self, head: &Delivery) -> Result<(), StoreError> {
-        let Some(payment) = head.payment else {
-            return Ok(());
-        };
-        let (at, done) = match head.state {
-            DeliveryState::Due(at) => (at, false),
-            DeliveryState::Delivered(at) | DeliveryState::Exhausted(at) => (at, true),
-        };
-        // Times never fall along a lane. So if its end is due by now all of it is, and a long lane is not rewritten for
-        // each delivery that leaves it.
-        let last = self.last_in_lane(payment, head.id.endpoint)?;
-        if last.is_none_or(|last| done && last <= at) {
-            return Ok(());
+    fn is_in_log(&self, sequence: Sequence) -> Result<bool, StoreError> {
+        let key = tables::sequence(sequence);
+        let found = self.tables.events.get(&key[..]).map_err(database)?;
+        Ok(found.is_some())
+    }
+
+    /// Writes a delivery where its lane has room for it: never due before one that its endpoint must hear first.
+    fn place(&mut self, before: Option<&Delivery>, mut after: Delivery) -> Result<(), StoreError> {
+        self.leave(before)?;
+        let ahead = self.lane_ahead(&after)?;
+        if let DeliveryState::Due(at) = &mut after.state {
+            *at = ahead.max(*at);
         }
-        let from = tables::lane(payment, head.id);
-        let to = tables::after_prefix(&tables::lane_prefix(payment, head.id.endpoint));
-        for key in keys(&self.tables.lanes, &from, &to, usize::MAX)? {
-            let id = tables::lane_sequence(&key).map(|sequence| DeliveryId {
-                sequence,
-                endpoint: head.id.endpoint,
-            });
-            let Some(id) = id.filter(|id| *id != head.id) else {
-                continue;
+        self.enter(&after)?;
+        match after.state {
+            DeliveryState::Due(at) => self.hold_followers(&after, at),
+            DeliveryState::Delivered(at) | DeliveryState::Exhausted(at) => {
+                self.let_followers_go(&after, ahead.max(at))
+            }
+        }
+    }
+
+    /// When the last delivery before this one in its lane is due; the beginning of time where there is none.
+    fn lane_ahead(&self, delivery: &Delivery) -> Result<UnixMs, StoreError> {
+        let Some(payment) = delivery.payment else {
+            return Ok(UnixMs(0));
+        };
+        let prefix = tables::lane_prefix(payment, delivery.id.endpoint);
+        let own = tables::lane(payment, delivery.id);
+        let lane = self.tables.lanes.range::<&[u8]>(&prefix[..]..&own[..]);
+        let last = lane.map_err(database)?.next_back();
+        last.map_or(Ok(UnixMs(0)), |entry| {
+            lane_time(entry.map_err(database)?.1.value())
+        })
+    }
+
+    /// What is behind a delivery that waits is not due before it. Times never fall along a lane, so the first that is
+    /// late enough ends the walk.
+    fn hold_followers(&mut self, head: &Delivery, at: UnixMs) -> Result<(), StoreError> {
+        let Some((from, to)) = lane_behind(head) else {
+            return Ok(());
+        };
+        let mut early = Vec::new();
+        let lane = self.tables.lanes.range::<&[u8]>(&from[..]..&to[..]);
+        for entry in lane.map_err(database)? {
+            let (key, time) = entry.map_err(database)?;
+            if lane_time(time.value())? >= at {
+                break;
+            }
+            early.extend(tables::lane_sequence(key.value()));
+        }
+        self.move_to(head.id.endpoint, &early, at)
+    }
+
+    /// What waited behind a delivery that is done with waits no longer. From the end of the lane, so that a long one is
+    /// not read through for each delivery that leaves it.
+    fn let_followers_go(&mut self, head: &Delivery, at: UnixMs) -> Result<(), StoreError> {
+        let Some((from, to)) = lane_behind(head) else {
+            return Ok(());
+        };
+        let mut late = Vec::new();
+        let lane = self.tables.lanes.range::<&[u8]>(&from[..]..&to[..]);
+        for entry in lane.map_err(database)?.rev() {
+            let (key, time) = entry.map_err(database)?;
+            if lane_time(time.value())? <= at {
+                break;
+            }
+            late.extend(tables::lane_sequence(key.value()));
+        }
+        self.move_to(head.id.endpoint, &late, at)
+    }
+
+    fn move_to(
+        &mut self,
+        endpoint: EndpointId,
+        sequences: &[Sequence],
+        at: UnixMs,
+    ) -> Result<(), StoreError> {
+        for sequence in sequences {
+            let id = DeliveryId {
+                sequence: *sequence,
+                endpoint,
             };
-            if let Some(follower) = get::<Delivery>(&self.tables.deliveries, &tables::delivery(id))?
-            {
+            let key = tables::delivery(id);
+            if let Some(follower) = get::<Delivery>(&self.tables.deliveries, &key)? {
                 let moved = Delivery {
                     state: DeliveryState::Due(at),
                     ..follower.clone()
                 };
-                self.delivery(Some(&follower), Some(&moved))?;
+                self.leave(Some(&follower))?;
+                self.enter(&moved)?;
             }
         }
         Ok(())
     }
 
-    /// When the last delivery still owed to an endpoint for a payment is due; none of its lane is due later.
-    fn last_in_lane(
-        &self,
-        payment: PaymentId,
-        endpoint: EndpointId,
-    ) -> Result<Option<UnixMs>, StoreError> {
-        let prefix = tables::lane_prefix(payment, endpoint);
+    /// Takes a delivery out of the counts and keys; its row stays.
+    fn leave(&mut self, delivery: Option<&Delivery>) -> Result<(), StoreError> {
+        let Some(delivery) = delivery else {
+            return Ok(());
+        };
+        self.count_delivery(delivery.state, Step::Leave);
+        if let DeliveryState::Due(at) = delivery.state {
+            self.due_key(delivery, at, Step::Leave)?;
+            if let Some(payment) = delivery.payment {
+                remove(&mut self.tables.lanes, &tables::lane(payment, delivery.id))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, delivery: &Delivery) -> Result<(), StoreError> {
+        self.count_delivery(delivery.state, Step::Enter);
+        if let DeliveryState::Due(at) = delivery.state {
+            self.due_key(delivery, at, Step::Enter)?;
+            if let Some(payment) = delivery.payment {
+                let key = tables::lane(payment, delivery.id);
+                let time = at.0.to_be_bytes();
+                let lanes = &mut self.tables.lanes;
+                lanes.insert(&key[..], &time[..]).map_err(database)?;
+            }
+        }
+        let key = tables::delivery(delivery.id);
+        put(&mut self.tables.deliveries, &key, delivery)
+    }
+
+    /// Writes or removes a due key, and moves its target's place among the targets where that changes its first.
+    fn due_key(&mut self, delivery: &Delivery, at: UnixMs, step: Step) -> Result<(), StoreError> {
+        let target = delivery.target;
+        let before = self.first_due(target)?;
+        let key = tables::due(target, at, delivery.id);
+        match step {
+            Step::Enter => mark(&mut self.tables.due, &key)?,
+            Step::Leave => remove(&mut self.tables.due, &key)?,
+        }
+        let after = self.first_due(target)?;
+        if before == after {
+            return Ok(());
+        }
+        let heads = &mut self.tables.due_targets;
+        if let Some(at) = before {
+            remove(heads, &tables::due_target(at, target))?;
+        }
+        if let Some(at) = after {
+            mark(heads, &tables::due_target(at, target))?;
+        }
+        Ok(())
+    }
+
+    fn first_due(&self, target: Target) -> Result<Option<UnixMs>, StoreError> {
+        let prefix = tables::target(target);
         let end = tables::after_prefix(&prefix);
-        let mut lane = self
-            .tables
-            .lanes
-            .range::<&[u8]>(&prefix[..]..&end[..])
-            .map_err(database)?;
-        let Some(entry) = lane.next_back() else {
-            return Ok(None);
-        };
-        let (_, time) = entry.map_err(database)?;
-        let time = time.value().try_into().map(u64::from_be_bytes);
-        let time = time.map_err(|_| StoreError::Corrupt("a lane".to_owned()))?;
-        Ok(Some(UnixMs(time)))
-    }
-
-    /// A new delivery is due at `at`, but never before one that its endpoint must hear first.
-    fn lane_due(
-        &self,
-        payment: Option<PaymentId>,
-        endpoint: EndpointId,
-        at: UnixMs,
-    ) -> Result<UnixMs, StoreError> {
-        let Some(payment) = payment else {
-            return Ok(at);
-        };
-        let last = self.last_in_lane(payment, endpoint)?;
-        Ok(last.map_or(at, |last| last.max(at)))
-    }
-
-    fn delivery(
-        &mut self,
-        before: Option<&Delivery>,
-        after: Option<&Delivery>,
-    ) -> Result<(), StoreError> {
-        if let Some(before) = before {
-            self.count_delivery(before.state, Step::Leave);
-            if let DeliveryState::Due(at) = before.state {
-                remove(&mut self.tables.due, &tables::due(at, before.id))?;
-                if let Some(payment) = before.payment {
-                    remove(&mut self.tables.lanes, &tables::lane(payment, before.id))?;
-                }
-            }
-        }
-        match (before, after) {
-            (_, Some(after)) => {
-                self.count_delivery(after.state, Step::Enter);
-                if let DeliveryState::Due(at) = after.state {
-                    mark(&mut self.tables.due, &tables::due(at, after.id))?;
-                    if let Some(payment) = after.payment {
-                        let key = tables::lane(payment, after.id);
-                        let lanes = &mut self.tables.lanes;
-                        lanes
-                            .insert(&key[..], &at.0.to_be_bytes()[..])
-                            .map_err(database)?;
-                    }
-                }
-                put(
-                    &mut self.tables.deliveries,
-                    &tables::delivery(after.id),
-                    after,
-                )
-            }
-            (Some(before), None) => {
-                let key = tables::delivery(before.id);
-                remove(&mut self.tables.deliveries, &key)?;
-                remove_range(&mut self.tables.attempts, &key, &tables::after_prefix(&key))
-            }
-            (None, None) => Ok(()),
-        }
+        let first = keys(&self.tables.due, &prefix, &end, 1)?;
+        Ok(first.first().and_then(|key| tables::due_time_from(key)))
     }
 
     fn count_delivery(&mut self, state: DeliveryState, step: Step) {
@@ -248,12 +283,33 @@ impl Apply<'_, '_> {
 
     fn remove_deliveries(&mut self, event_key: &[u8]) -> Result<(), StoreError> {
         for delivery in self.deliveries_of(event_key)? {
-            self.delivery(Some(&delivery), None)?;
+            self.leave(Some(&delivery))?;
+            let key = tables::delivery(delivery.id);
+            remove(&mut self.tables.deliveries, &key)?;
+            remove_range(&mut self.tables.attempts, &key, &tables::after_prefix(&key))?;
         }
         Ok(())
     }
 }
 
+/// The part of a lane behind a delivery, which itself is not in it.
+fn lane_behind(head: &Delivery) -> Option<(Vec<u8>, Vec<u8>)> {
+    let payment = head.payment?;
+    let next = DeliveryId {
+        sequence: Sequence(head.id.sequence.0.saturating_add(1)),
+        ..head.id
+    };
+    let prefix = tables::lane_prefix(payment, head.id.endpoint);
+    Some((tables::lane(payment, next), tables::after_prefix(&prefix)))
+}
+
+fn lane_time(bytes: &[u8]) -> Result<UnixMs, StoreError> {
+    let time = bytes.try_into().map(u64::from_be_bytes);
+    time.map(UnixMs)
+        .map_err(|_| StoreError::Corrupt("a lane".to_owned()))
+}
+
+#[derive(Clone, Copy)]
 enum Step {
     Enter,
     Leave,

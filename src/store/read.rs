@@ -8,8 +8,8 @@ use super::rows::Stored;
 use super::tables::{self, Bytes, Definition};
 use super::view::{cursor_of, database, get, keys};
 use super::{
-    DeliveryFilter, DueKey, EventRow, EventScope, Page, PaymentFilter, StoreError, TransferFilter,
-    WatchedPayment,
+    DeliveryFilter, DueKey, DueTarget, EventRow, EventScope, Page, PaymentFilter, StoreError,
+    TransferFilter, WatchedPayment,
 };
 use crate::domain::account_key::AccountId;
 use crate::domain::address::Address;
@@ -20,11 +20,14 @@ use crate::domain::ids::{
     ChainId, DeliveryId, Height, PaymentId, Sequence, TransferKey, UnixMs, Watched,
 };
 use crate::domain::payment::{Payment, Status, TransferRecord, TransferState};
+use crate::domain::target::Target;
 use crate::domain::transfer::TransferPlace;
 use crate::domain::wallet::NextIndex;
 
 /// Rows looked at for one page of a filtered list; a page may end early with a `next`.
 const SCAN_ROWS: usize = 10_000;
+/// Targets with something due that are asked when more falls due. With more of them somebody is busy anyway.
+const NEXT_DUE_TARGETS: usize = 1_000;
 
 /// One consistent snapshot.
 pub struct Snapshot(ReadTransaction);
@@ -151,7 +154,7 @@ impl Snapshot {
         after: Option<DeliveryId>,
         limit: usize,
     ) -> Result<Page<Delivery, DeliveryId>, StoreError> {
-        let matches = |d: &Delivery| filter.state.is_none_or(|state| d.state.as_str() == state);
+        let matches = |d: &Delivery| filter.wants(d);
         if let Some(payment) = filter.payment {
             return self.deliveries_of(payment, matches, after, limit);
         }
@@ -205,39 +208,66 @@ impl Snapshot {
             .collect()
     }
 
-    pub fn due_deliveries(
+    pub fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
+        get(&self.open(tables::DELIVERIES)?, &tables::delivery(id))
+    }
+
+    pub fn event(&self, sequence: Sequence) -> Result<Option<EventRow>, StoreError> {
+        get(&self.open(tables::EVENTS)?, &tables::sequence(sequence))
+    }
+
+    pub fn due_targets(
         &self,
+        now: UnixMs,
+        after: Option<DueTarget>,
+        limit: usize,
+    ) -> Result<Vec<DueTarget>, StoreError> {
+        let start = after.map(|(at, target)| just_behind(&tables::due_target(at, target)));
+        let end = now.plus_ms(1).0.to_be_bytes();
+        let heads = self.open(tables::DUE_TARGETS)?;
+        Ok(keys(&heads, &start.unwrap_or_default(), &end, limit)?
+            .iter()
+            .filter_map(|key| tables::due_target_from(key))
+            .collect())
+    }
+
+    pub fn due_of(
+        &self,
+        target: Target,
         now: UnixMs,
         after: Option<DueKey>,
         limit: usize,
-    ) -> Result<Vec<(Delivery, EventRow)>, StoreError> {
-        let (due, deliveries, events) = (
-            self.open(tables::DUE)?,
-            self.open(tables::DELIVERIES)?,
-            self.open(tables::EVENTS)?,
-        );
-        let end = now.plus_ms(1).0.to_be_bytes();
-        let mut found = Vec::new();
-        // The least key behind the last one.
-        let start = after.map(|(at, id)| [&tables::due(at, id)[..], &[0]].concat());
-        for key in keys(&due, start.as_deref().unwrap_or_default(), &end, limit)? {
-            let delivery_key = key.get(8..).unwrap_or_default();
-            let Some(delivery) = get::<Delivery>(&deliveries, delivery_key)? else {
-                continue;
-            };
-            if let Some(event) = get::<EventRow>(&events, &tables::sequence(delivery.id.sequence))?
-            {
-                found.push((delivery, event));
-            }
-        }
-        Ok(found)
+    ) -> Result<Vec<Delivery>, StoreError> {
+        let (due, deliveries) = (self.open(tables::DUE)?, self.open(tables::DELIVERIES)?);
+        let start = match after {
+            Some((at, id)) => just_behind(&tables::due(target, at, id)),
+            None => tables::target(target).to_vec(),
+        };
+        let end = tables::due_time(target, now.plus_ms(1));
+        keys(&due, &start, &end, limit)?
+            .iter()
+            .filter_map(|key| get(&deliveries, tables::due_delivery(key)).transpose())
+            .collect()
     }
 
+    /// Targets with something due already may have more to come.
     pub fn next_due(&self, after: UnixMs) -> Result<Option<UnixMs>, StoreError> {
         let from = after.plus_ms(1).0.to_be_bytes();
-        let first = keys(&self.open(tables::DUE)?, &from, &[0xff; 24], 1)?;
-        let time = first.first().and_then(|key| key.get(..8)?.try_into().ok());
-        Ok(time.map(|bytes| UnixMs(u64::from_be_bytes(bytes))))
+        let (heads, due) = (self.open(tables::DUE_TARGETS)?, self.open(tables::DUE)?);
+        let first = keys(&heads, &from, &[0xff; 24], 1)?;
+        let mut soonest = first.first().and_then(|key| tables::due_target_from(key));
+        for key in keys(&heads, &[], &from, NEXT_DUE_TARGETS)? {
+            let Some((_, target)) = tables::due_target_from(&key) else {
+                continue;
+            };
+            let start = tables::due_time(target, after.plus_ms(1));
+            let end = tables::after_prefix(&tables::target(target));
+            let next = keys(&due, &start, &end, 1)?;
+            let next = next.first().and_then(|key| tables::due_time_from(key));
+            let next = next.map(|at| (at, target));
+            soonest = soonest.into_iter().chain(next).min();
+        }
+        Ok(soonest.map(|(at, _)| at))
     }
 
     pub fn cursor(&self, chain: ChainId) -> Result<Option<Cursor>, StoreError> {
@@ -306,6 +336,11 @@ impl Snapshot {
         }
         Ok(open)
     }
+}
+
+/// The least key behind this one.
+fn just_behind(key: &[u8]) -> Vec<u8> {
+    [key, &[0]].concat()
 }
 
 /// How many payments are open, and since when.

@@ -4,7 +4,7 @@
 
 use std::fs::TryLockError;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
@@ -15,24 +15,28 @@ use tokio::sync::{mpsc, oneshot};
 use super::read::{OpenPayments, Snapshot};
 use super::rows::{State, Stored};
 use super::view::{database, get};
-use super::writer::{self, Committer, Job, Publish};
+use super::writer::{self, Committer, Current, Job, Publish};
 use super::{
-    CommitError, Counters, DeliveryFilter, DueKey, EventRow, EventScope, Observer, Page,
+    CommitError, Counters, DeliveryFilter, DueKey, DueTarget, EventRow, EventScope, Observer, Page,
     PaymentFilter, Plan, Store, StoreError, StoreIdentity, TransferFilter, WatchedPayment, Write,
-    tables, unfinished,
+    tables, takeover, unfinished,
 };
 use crate::domain::account_key::AccountId;
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::Cursor;
 use crate::domain::delivery::{Attempt, Delivery};
+use crate::domain::endpoints::Endpoints;
 use crate::domain::ids::{ChainId, DeliveryId, Height, PaymentId, Sequence, TransferKey, UnixMs};
 use crate::domain::payment::{Payment, TransferRecord};
+use crate::domain::target::Target;
 use crate::domain::transfer::TransferPlace;
 use crate::domain::wallet::NextIndex;
 
-/// The format that this program writes; see the file's `meta` table. 2 has wallets, 3 assignments by hand; older files
-/// are taken over.
-const FORMAT: u32 = 3;
+/// The format that this program writes; see the file's `meta` table. 2 has wallets, 3 assignments by hand, 4 webhook
+/// endpoints and an outbox for each target; older files are taken over.
+const FORMAT: u32 = 4;
+/// The first format with an outbox for each target.
+const OUTBOX_BY_TARGET: u32 = 4;
 /// Plans that may wait for the writer; more wait in their callers.
 const QUEUE_PLANS: usize = 4_096;
 
@@ -61,13 +65,13 @@ pub enum Threads {
     Caller,
 }
 
-type SharedState = Arc<RwLock<State>>;
+type SharedCurrent = Arc<RwLock<Current>>;
 type SharedObserver = Arc<RwLock<Option<Arc<dyn Observer>>>>;
 
 pub struct RedbStore {
     db: Arc<Database>,
     identity: StoreIdentity,
-    state: SharedState,
+    current: SharedCurrent,
     observer: SharedObserver,
     threads: Threads,
     writer: Mutex<Writer>,
@@ -91,15 +95,15 @@ impl RedbStore {
     pub fn open(options: Options<'_>) -> Result<Self, StoreError> {
         let (db, path) = open_database(options.location, options.cache_bytes)?;
         prepare(&db, &path, &options.new_identity)?;
-        let (identity, state) = load(&db)?;
+        let (identity, current) = load(&db)?;
         let db = Arc::new(db);
-        let shared: SharedState = Arc::new(RwLock::new(state));
+        let shared: SharedCurrent = Arc::new(RwLock::new(current.clone()));
         let observer: SharedObserver = Arc::default();
         let publisher = Publisher {
-            state: Arc::clone(&shared),
+            current: Arc::clone(&shared),
             observer: Arc::clone(&observer),
         };
-        let committer = Committer::new(Arc::clone(&db), state, Box::new(publisher));
+        let committer = Committer::new(Arc::clone(&db), current, Box::new(publisher));
         let writer = match options.threads {
             Threads::Own => Writer::start(committer)?,
             Threads::Caller => Writer::Caller(Box::new(committer)),
@@ -107,7 +111,7 @@ impl RedbStore {
         Ok(Self {
             db,
             identity,
-            state: shared,
+            current: shared,
             observer,
             threads: options.threads,
             writer: Mutex::new(writer),
@@ -136,7 +140,11 @@ impl RedbStore {
     }
 
     fn state(&self) -> State {
-        *self.state.read().unwrap_or_else(PoisonError::into_inner)
+        self.current().state
+    }
+
+    fn current(&self) -> RwLockReadGuard<'_, Current> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_writer(&self) -> MutexGuard<'_, Writer> {
@@ -202,13 +210,15 @@ impl Drop for RedbStore {
 }
 
 struct Publisher {
-    state: SharedState,
+    current: SharedCurrent,
     observer: SharedObserver,
 }
 
 impl Publish for Publisher {
-    fn publish(&self, state: State, writes: &[Arc<Write>]) {
-        *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+    fn publish(&self, current: &Current, writes: &[Arc<Write>]) {
+        let mut shared = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        shared.clone_from(current);
+        drop(shared);
         let observer = self
             .observer
             .read()
@@ -280,7 +290,7 @@ fn sync_folder(path: &Path) -> Result<(), std::io::Error> {
 /// Makes the tables of a new file, and checks the format of an old one.
 fn prepare(db: &Database, path: &str, new_identity: &StoreIdentity) -> Result<(), StoreError> {
     let txn = db.begin_write().map_err(database)?;
-    {
+    let found = {
         let mut meta = txn.open_table(tables::META).map_err(database)?;
         let found = read_format(&meta)?;
         match found {
@@ -304,9 +314,13 @@ fn prepare(db: &Database, path: &str, new_identity: &StoreIdentity) -> Result<()
             meta.insert(tables::META_FORMAT, &format[..])
                 .map_err(database)?;
         }
-    }
+        found
+    };
     for table in tables::ALL {
         txn.open_table(*table).map_err(database)?;
+    }
+    if found.is_some_and(|found| found < OUTBOX_BY_TARGET) {
+        takeover::outbox_before_4(&txn)?;
     }
     txn.commit().map_err(database)
 }
@@ -324,12 +338,13 @@ fn read_format(
     Ok(Some(u32::from_be_bytes(bytes)))
 }
 
-fn load(db: &Database) -> Result<(StoreIdentity, State), StoreError> {
+fn load(db: &Database) -> Result<(StoreIdentity, Current), StoreError> {
     let txn = db.begin_read().map_err(database)?;
     let meta = txn.open_table(tables::META).map_err(database)?;
     let identity = get(&meta, tables::META_IDENTITY)?
         .ok_or_else(|| StoreError::Corrupt("the identity is missing".to_owned()))?;
-    Ok((identity, writer::load_state(&meta)?))
+    let endpoints = txn.open_table(tables::ENDPOINTS).map_err(database)?;
+    Ok((identity, writer::load_current(&meta, &endpoints)?))
 }
 
 #[async_trait]
@@ -356,6 +371,10 @@ impl Store for RedbStore {
 
     fn last_sequence(&self) -> Sequence {
         Sequence(self.state().next_sequence.0 - 1)
+    }
+
+    fn endpoints(&self) -> Arc<Endpoints> {
+        Arc::clone(&self.current().endpoints)
     }
 
     async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError> {
@@ -393,6 +412,10 @@ impl Store for RedbStore {
         self.query(move |s| s.events(scope, after, limit)).await
     }
 
+    async fn event(&self, sequence: Sequence) -> Result<Option<EventRow>, StoreError> {
+        self.query(move |s| s.event(sequence)).await
+    }
+
     async fn first_sequence(&self) -> Result<Sequence, StoreError> {
         Ok(self.state().first_sequence)
     }
@@ -411,13 +434,27 @@ impl Store for RedbStore {
         self.query(move |s| s.attempts(id)).await
     }
 
-    async fn due_deliveries(
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
+        self.query(move |s| s.delivery(id)).await
+    }
+
+    async fn due_targets(
         &self,
+        now: UnixMs,
+        after: Option<DueTarget>,
+        limit: usize,
+    ) -> Result<Vec<DueTarget>, StoreError> {
+        self.query(move |s| s.due_targets(now, after, limit)).await
+    }
+
+    async fn due_of(
+        &self,
+        target: Target,
         now: UnixMs,
         after: Option<DueKey>,
         limit: usize,
-    ) -> Result<Vec<(Delivery, EventRow)>, StoreError> {
-        self.query(move |s| s.due_deliveries(now, after, limit))
+    ) -> Result<Vec<Delivery>, StoreError> {
+        self.query(move |s| s.due_of(target, now, after, limit))
             .await
     }
 

@@ -12,6 +12,7 @@ use crate::domain::ids::{
     Watched,
 };
 use crate::domain::payment::{Awaits, MatchRule};
+use crate::domain::target::{ORIGIN_BYTES, OriginId, Target};
 use crate::domain::transfer::TransferPlace;
 
 pub type Bytes = &'static [u8];
@@ -54,19 +55,30 @@ tables! {
     PAYMENT_EVENTS = "payment_events";
     /// sequence, endpoint -> row
     DELIVERIES = "deliveries";
-    /// time, sequence, endpoint
-    DUE = "due";
+    /// target, time, sequence, endpoint: what is owed, for each target by itself
+    DUE = "due_by_target";
+    /// time, target: when the first delivery of each target is due
+    DUE_TARGETS = "due_targets";
     /// payment, endpoint, sequence -> time: what is owed to one endpoint for one payment, in order
     LANES = "lanes";
     /// sequence, endpoint, attempt number -> row
     ATTEMPTS = "attempts";
     /// account -> its next index
     ACCOUNTS = "accounts";
+    /// endpoint -> row
+    ENDPOINTS = "endpoints";
 }
+
+/// What is owed, by time over all targets, as formats before 4 kept it: time, sequence, endpoint.
+pub const DUE_BEFORE_4: Definition = TableDefinition::new("due");
 
 pub const META_FORMAT: &[u8] = b"format";
 pub const META_IDENTITY: &[u8] = b"identity";
 pub const META_STATE: &[u8] = b"state";
+/// The newest id that an endpoint was given.
+pub const META_NEWEST_ENDPOINT: &[u8] = b"newest_endpoint";
+/// What signs callbacks, once it was rotated.
+pub const META_CALLBACK_KEYS: &[u8] = b"callback_keys";
 pub const META_CHAIN_PREFIX: &[u8] = b"chain/";
 pub const META_CURSOR_PREFIX: &[u8] = b"cursor/";
 
@@ -245,8 +257,62 @@ pub fn delivery_from(bytes: &[u8]) -> Option<DeliveryId> {
     })
 }
 
-pub fn due(at: UnixMs, id: DeliveryId) -> Vec<u8> {
-    [&at.0.to_be_bytes()[..], &delivery(id)].concat()
+pub fn endpoint(id: EndpointId) -> [u8; 4] {
+    id.0.to_be_bytes()
+}
+
+/// Bytes of a target in keys: its sort, and its number or digest.
+pub const TARGET_BYTES: usize = 1 + ORIGIN_BYTES;
+
+pub fn target(target: Target) -> [u8; TARGET_BYTES] {
+    let (sort, bytes) = match target {
+        Target::Endpoint(id) => (0, u64::from(id.0).to_be_bytes()),
+        Target::Origin(OriginId(bytes)) => (1, bytes),
+    };
+    let mut key = [sort; TARGET_BYTES];
+    key[1..].copy_from_slice(&bytes);
+    key
+}
+
+pub fn target_from(bytes: &[u8]) -> Option<Target> {
+    let (sort, bytes) = bytes.split_first()?;
+    let bytes: [u8; ORIGIN_BYTES] = bytes.try_into().ok()?;
+    match sort {
+        0 => {
+            let id = u32::try_from(u64::from_be_bytes(bytes)).ok()?;
+            Some(Target::Endpoint(EndpointId(id)))
+        }
+        1 => Some(Target::Origin(OriginId(bytes))),
+        _ => None,
+    }
+}
+
+pub fn due(to: Target, at: UnixMs, id: DeliveryId) -> Vec<u8> {
+    [&due_time(to, at)[..], &delivery(id)].concat()
+}
+
+/// What the keys of everything due to a target at a time begin with.
+pub fn due_time(to: Target, at: UnixMs) -> Vec<u8> {
+    [&target(to)[..], &at.0.to_be_bytes()].concat()
+}
+
+pub fn due_time_from(key: &[u8]) -> Option<UnixMs> {
+    let bytes = key.get(TARGET_BYTES..TARGET_BYTES + 8)?;
+    Some(UnixMs(u64::from_be_bytes(bytes.try_into().ok()?)))
+}
+
+/// The delivery's own key within a due key.
+pub fn due_delivery(key: &[u8]) -> &[u8] {
+    key.get(TARGET_BYTES + 8..).unwrap_or_default()
+}
+
+pub fn due_target(at: UnixMs, to: Target) -> Vec<u8> {
+    [&at.0.to_be_bytes()[..], &target(to)].concat()
+}
+
+pub fn due_target_from(key: &[u8]) -> Option<(UnixMs, Target)> {
+    let (time, to) = key.split_first_chunk::<8>()?;
+    Some((UnixMs(u64::from_be_bytes(*time)), target_from(to)?))
 }
 
 pub fn lane_prefix(payment: PaymentId, endpoint: EndpointId) -> Vec<u8> {

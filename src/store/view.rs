@@ -1,18 +1,25 @@
 //! The latest state, as the ledger sees it from inside a commit.
 
+use std::sync::Arc;
+
 use redb::{AccessGuard, ReadableTable, Table, WriteTransaction};
 
 use super::StoreError;
-use super::rows::{CursorHeights, State, Stored};
+use super::rows::{CursorHeights, Stored};
 use super::tables::{self, Bytes};
+use super::writer::Current;
 use crate::domain::account_key::AccountId;
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::{Cursor, Timer, View, ViewError};
 use crate::domain::claim::{Claim, ClaimOrder, ClaimQuery, Width};
+use crate::domain::delivery::Delivery;
+use crate::domain::endpoints::Endpoints;
 use crate::domain::ids::{
-    ChainId, Height, PaymentId, Sequence, TransferKey, TxId, UnixMs, Watched,
+    ChainId, DeliveryId, EndpointId, Height, PaymentId, Sequence, TransferKey, TxId, UnixMs,
+    Watched,
 };
 use crate::domain::payment::{Awaits, ChainPoint, Payment, TransferRecord};
+use crate::domain::target::Target;
 use crate::domain::wallet::NextIndex;
 
 pub type WriteTable<'txn> = Table<'txn, Bytes, Bytes>;
@@ -34,9 +41,11 @@ pub struct WriteTables<'txn> {
     pub payment_events: WriteTable<'txn>,
     pub deliveries: WriteTable<'txn>,
     pub due: WriteTable<'txn>,
+    pub due_targets: WriteTable<'txn>,
     pub lanes: WriteTable<'txn>,
     pub attempts: WriteTable<'txn>,
     pub accounts: WriteTable<'txn>,
+    pub endpoints: WriteTable<'txn>,
 }
 
 impl<'txn> WriteTables<'txn> {
@@ -58,9 +67,11 @@ impl<'txn> WriteTables<'txn> {
             payment_events: open(tables::PAYMENT_EVENTS)?,
             deliveries: open(tables::DELIVERIES)?,
             due: open(tables::DUE)?,
+            due_targets: open(tables::DUE_TARGETS)?,
             lanes: open(tables::LANES)?,
             attempts: open(tables::ATTEMPTS)?,
             accounts: open(tables::ACCOUNTS)?,
+            endpoints: open(tables::ENDPOINTS)?,
         })
     }
 }
@@ -169,7 +180,7 @@ fn claims_of_width(
 /// What a plan reads: the transaction's own tables and the numbers of this moment.
 pub struct CommitView<'a, 'txn> {
     pub tables: &'a WriteTables<'txn>,
-    pub state: &'a State,
+    pub current: &'a Current,
 }
 
 fn view_error(error: StoreError) -> ViewError {
@@ -293,6 +304,42 @@ impl View for CommitView<'_, '_> {
     }
 
     fn next_sequence(&self) -> Result<Sequence, ViewError> {
-        Ok(self.state.next_sequence)
+        Ok(self.current.state.next_sequence)
+    }
+
+    fn endpoints(&self) -> Result<Arc<Endpoints>, ViewError> {
+        Ok(Arc::clone(&self.current.endpoints))
+    }
+
+    fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, ViewError> {
+        get(&self.tables.deliveries, &tables::delivery(id)).map_err(view_error)
+    }
+
+    fn owed_to(&self, endpoint: EndpointId, limit: usize) -> Result<Vec<Delivery>, ViewError> {
+        let prefix = tables::target(Target::Endpoint(endpoint));
+        let end = tables::after_prefix(&prefix);
+        keys(&self.tables.due, &prefix, &end, limit)
+            .map_err(view_error)?
+            .iter()
+            .map(|key| tables::due_delivery(key))
+            .filter_map(|key| get(&self.tables.deliveries, key).transpose())
+            .collect::<Result<_, _>>()
+            .map_err(view_error)
+    }
+
+    fn owed_in_lane(
+        &self,
+        payment: PaymentId,
+        endpoint: EndpointId,
+        limit: usize,
+    ) -> Result<Vec<Delivery>, ViewError> {
+        let prefix = tables::lane_prefix(payment, endpoint);
+        let end = tables::after_prefix(&prefix);
+        keys(&self.tables.lanes, &prefix, &end, limit)
+            .map_err(view_error)?
+            .iter()
+            .filter_map(|key| tables::lane_sequence(key))
+            .filter_map(|sequence| self.delivery(DeliveryId { sequence, endpoint }).transpose())
+            .collect()
     }
 }

@@ -9,10 +9,13 @@ use redb::{Database, ReadableTable};
 use tokio::sync::{mpsc, oneshot};
 
 use super::apply::{Apply, put};
-use super::rows::State;
+use super::rows::{State, Stored};
 use super::tables;
 use super::view::{CommitView, WriteTables, database, get};
 use super::{CommitError, Plan, StoreError, Write};
+use crate::domain::endpoint::Endpoint;
+use crate::domain::endpoints::Endpoints;
+use crate::domain::ids::EndpointId;
 
 /// Plans in one commit at most.
 const GROUP_PLANS: usize = 512;
@@ -27,29 +30,40 @@ pub struct Job {
 
 /// What the writer does once a group is on disk, before anyone gets an answer.
 pub trait Publish: Send + 'static {
-    fn publish(&self, state: State, writes: &[Arc<Write>]);
+    fn publish(&self, current: &Current, writes: &[Arc<Write>]);
+}
+
+/// What is kept in memory beside the tables: small, and needed in every commit. Of a commit that fails nothing stays.
+#[derive(Debug, Clone)]
+pub struct Current {
+    pub state: State,
+    pub endpoints: Arc<Endpoints>,
 }
 
 /// Commits plans on the state that the one before left, and tells of them.
 pub struct Committer {
     db: Arc<Database>,
-    state: State,
+    current: Current,
     publish: Box<dyn Publish>,
 }
 
 impl Committer {
-    pub fn new(db: Arc<Database>, state: State, publish: Box<dyn Publish>) -> Self {
-        Self { db, state, publish }
+    pub fn new(db: Arc<Database>, current: Current, publish: Box<dyn Publish>) -> Self {
+        Self {
+            db,
+            current,
+            publish,
+        }
     }
 
     /// Commits these plans in one transaction and tells of it once it is on disk.
     fn commit(&mut self, plans: Vec<Plan>) -> Result<Outcomes, StoreError> {
-        let (after, outcomes) = commit_group(&self.db, self.state, plans).inspect_err(|error| {
+        let (after, outcomes) = commit_group(&self.db, &self.current, plans).inspect_err(|error| {
             tracing::error!(error = %describe(error), "a commit failed; nothing of it was written");
         })?;
-        self.state = after;
+        self.current = after;
         let writes: Vec<_> = outcomes.iter().flatten().map(Arc::clone).collect();
-        self.publish.publish(after, &writes);
+        self.publish.publish(&self.current, &writes);
         Ok(outcomes)
     }
 
@@ -116,11 +130,11 @@ type Outcomes = Vec<Result<Arc<Write>, CommitError>>;
 
 fn commit_group(
     db: &Database,
-    before: State,
+    before: &Current,
     plans: Vec<Plan>,
-) -> Result<(State, Outcomes), StoreError> {
+) -> Result<(Current, Outcomes), StoreError> {
     let txn = db.begin_write().map_err(database)?;
-    let mut state = before;
+    let mut current = before.clone();
     let mut outcomes = Vec::with_capacity(plans.len());
     {
         let mut tables = WriteTables::open(&txn)?;
@@ -129,14 +143,15 @@ fn commit_group(
                 plan,
                 &CommitView {
                     tables: &tables,
-                    state: &state,
+                    current: &current,
                 },
             );
             match planned {
                 Ok(write) => {
                     Apply {
                         tables: &mut tables,
-                        state: &mut state,
+                        state: &mut current.state,
+                        endpoints: &mut current.endpoints,
                     }
                     .write(&write)?;
                     outcomes.push(Ok(Arc::new(write)));
@@ -144,14 +159,14 @@ fn commit_group(
                 Err(error) => outcomes.push(Err(error)),
             }
         }
-        put(&mut tables.meta, tables::META_STATE, &state)?;
+        put(&mut tables.meta, tables::META_STATE, &current.state)?;
     }
     if outcomes.iter().any(Result::is_ok) {
         txn.commit().map_err(database)?;
     } else {
         txn.abort().map_err(database)?;
     }
-    Ok((state, outcomes))
+    Ok((current, outcomes))
 }
 
 /// A plan only reads, so one that panics leaves nothing half done: it fails alone, and the writer lives on.
@@ -165,9 +180,23 @@ fn run_plan(plan: Plan, view: &CommitView<'_, '_>) -> Result<Write, CommitError>
     }
 }
 
-/// Reads the numbers that the writer starts from.
-pub fn load_state(
+/// Reads what the writer starts from.
+pub fn load_current(
     meta: &impl ReadableTable<tables::Bytes, tables::Bytes>,
-) -> Result<State, StoreError> {
-    Ok(get(meta, tables::META_STATE)?.unwrap_or(State::START))
+    endpoints: &impl ReadableTable<tables::Bytes, tables::Bytes>,
+) -> Result<Current, StoreError> {
+    let rows = endpoints.range::<&[u8]>(..).map_err(database)?;
+    let rows: Vec<Endpoint> = rows
+        .map(|entry| Endpoint::decode(entry.map_err(database)?.1.value()))
+        .collect::<Result<_, _>>()?;
+    let newest: Option<EndpointId> = get(meta, tables::META_NEWEST_ENDPOINT)?;
+    let callback_keys = get(meta, tables::META_CALLBACK_KEYS)?;
+    Ok(Current {
+        state: get(meta, tables::META_STATE)?.unwrap_or(State::START),
+        endpoints: Arc::new(Endpoints::restore(
+            rows,
+            newest.map_or(0, |id| id.0),
+            callback_keys,
+        )),
+    })
 }

@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use paybell::domain::chain::BlockHeader;
 use paybell::domain::changes::ChainChange;
-use paybell::domain::delivery::DeliveryState;
+use paybell::domain::delivery::{DeliveryState, DeliveryUpdate};
 use paybell::domain::ids::{BlockHash, ChainId, Height, PaymentId, TransferKey, UnixMs};
 use paybell::domain::payment::{Credit, CreditState, Payment, TransferRecord, TransferState};
-use paybell::store::{DeliveryUpdate, EventRow, Write};
+use paybell::store::{EventRow, Write};
 
 /// A webhook that is owed, or was.
 #[derive(Debug, Clone)]
@@ -59,8 +59,8 @@ pub struct Books {
     pub pruned_before: UnixMs,
     /// Events that a receiver took.
     pub heard: BTreeSet<u64>,
-    /// Events that a receiver wants to hear no more of.
-    pub gone: BTreeSet<u64>,
+    /// Payments whose receiver wants to hear no more of them.
+    pub gone: BTreeSet<PaymentId>,
     /// Commits before each block's transfers were last read.
     pub reads: BTreeMap<BlockHash, u64>,
     /// The commit that created each payment.
@@ -133,7 +133,7 @@ impl Books {
                 self.owed.insert(number, owed);
             }
         }
-        for update in &write.deliveries {
+        for update in &write.changes.deliveries {
             self.delivery(update);
         }
         if let Some((chain, change)) = write.changes.chain {

@@ -10,14 +10,17 @@ use paybell::domain::account_key::AccountId;
 use paybell::domain::chain::BlockHeader;
 use paybell::domain::changes::Cursor;
 use paybell::domain::delivery::{Attempt, Delivery};
+use paybell::domain::endpoints::Endpoints;
 use paybell::domain::ids::{ChainId, DeliveryId, Height, PaymentId, Sequence, TransferKey, UnixMs};
 use paybell::domain::payment::Payment;
+use paybell::domain::target::Target;
 use paybell::domain::transfer::{TransferPlace, TransferRecord};
 use paybell::domain::wallet::NextIndex;
 use paybell::store::redb::RedbStore;
 use paybell::store::{
-    CommitError, Counters, DeliveryFilter, DueKey, EventRow, EventScope, OpenPayments, Page,
-    PaymentFilter, Plan, Store, StoreError, StoreIdentity, TransferFilter, WatchedPayment, Write,
+    CommitError, Counters, DeliveryFilter, DueKey, DueTarget, EventRow, EventScope, OpenPayments,
+    Page, PaymentFilter, Plan, Store, StoreError, StoreIdentity, TransferFilter, WatchedPayment,
+    Write,
 };
 
 use crate::disk::Disk;
@@ -61,7 +64,6 @@ fn copy(write: &Write) -> Write {
     Write {
         changes: write.changes.clone(),
         events: write.events.clone(),
-        deliveries: write.deliveries.clone(),
         prune: write.prune,
     }
 }
@@ -141,14 +143,39 @@ impl Store for Gate {
         self.store.attempts(id).await
     }
 
-    async fn due_deliveries(
+    fn endpoints(&self) -> Arc<Endpoints> {
+        self.store.endpoints()
+    }
+
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
+        self.pause().await;
+        self.store.delivery(id).await
+    }
+
+    async fn event(&self, sequence: Sequence) -> Result<Option<EventRow>, StoreError> {
+        self.pause().await;
+        self.store.event(sequence).await
+    }
+
+    async fn due_targets(
         &self,
+        now: UnixMs,
+        after: Option<DueTarget>,
+        limit: usize,
+    ) -> Result<Vec<DueTarget>, StoreError> {
+        self.pause().await;
+        self.store.due_targets(now, after, limit).await
+    }
+
+    async fn due_of(
+        &self,
+        target: Target,
         now: UnixMs,
         after: Option<DueKey>,
         limit: usize,
-    ) -> Result<Vec<(Delivery, EventRow)>, StoreError> {
+    ) -> Result<Vec<Delivery>, StoreError> {
         self.pause().await;
-        self.store.due_deliveries(now, after, limit).await
+        self.store.due_of(target, now, after, limit).await
     }
 
     async fn next_due(&self, after: UnixMs) -> Result<Option<UnixMs>, StoreError> {

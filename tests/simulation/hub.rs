@@ -11,6 +11,7 @@ use paybell::api::token::ClientTokens;
 use paybell::api::wire::{self, PaymentObject, WireEncoder};
 use paybell::chains::{Chain, ChainSpec, Chains};
 use paybell::clock::Clock;
+use paybell::delivery::attempt::CallbackSecrets;
 use paybell::delivery::callback_url::CallbackPolicy;
 use paybell::delivery::dispatcher;
 use paybell::delivery::signature::Secret;
@@ -224,7 +225,7 @@ impl<'a> Shared<'a> {
             ledger: self.ledger.clone(),
             sender: Arc::clone(&self.around.receivers) as _,
             policy: CallbackPolicy::default(),
-            secrets: Arc::clone(&self.around.secrets),
+            secrets: CallbackSecrets::new(Arc::clone(&self.around.secrets), self.store.identity()),
             clock: self.clock(),
             entropy: Arc::clone(&self.around.entropy) as _,
             due: Arc::clone(&self.announcer.deliveries_due),

@@ -52,14 +52,19 @@ impl World {
             return;
         }
         let before = self.around.clock.now().minus_ms(MAX_DUE_MS);
-        let Ok(due) = hub.store.due_deliveries(before, None, 50).await else {
+        let Ok(targets) = hub.store.due_targets(before, None, 50).await else {
             return;
         };
-        for (delivery, _) in due {
-            let well = self.around.receivers.well_ms(&delivery.url) >= WELL_MS;
-            self.journal.check(9, !well, || {
-                format!("delivery {} to a well receiver is overdue", delivery.id)
-            });
+        for (_, target) in targets {
+            let Ok(due) = hub.store.due_of(target, before, None, 50).await else {
+                return;
+            };
+            for delivery in due {
+                let well = self.around.receivers.well_ms(&delivery.url) >= WELL_MS;
+                self.journal.check(9, !well, || {
+                    format!("delivery {} to a well receiver is overdue", delivery.id)
+                });
+            }
         }
     }
 }

@@ -190,8 +190,8 @@ impl Transport for Receivers {
         if hears && let Some((number, _)) = seen {
             self.witness.books().heard.insert(number);
         }
-        if let (Verdict::Gone, Some((number, _))) = (&verdict, seen) {
-            self.witness.books().gone.insert(number);
+        if let (Verdict::Gone, Some(payment)) = (&verdict, payment) {
+            self.witness.books().gone.insert(payment);
         }
         tokio::time::sleep(wait).await;
         self.state().under_way.remove(&(receiver, payment));

@@ -125,7 +125,7 @@ impl Witness {
             tell!(self.journal, "  hub: event {number} {kind} {whose}");
             self.journal.saw(kind);
         }
-        for update in &write.deliveries {
+        for update in &write.changes.deliveries {
             let (id, state) = (update.after.id, update.after.state);
             tell!(self.journal, "  hub: delivery {id} is {state:?}");
         }
@@ -198,7 +198,7 @@ impl Witness {
 
     /// What is recorded as delivered was heard, and a record never changes after that.
     fn records_of_attempts(&self, books: &Books, write: &Write) {
-        for update in &write.deliveries {
+        for update in &write.changes.deliveries {
             let number = update.after.id.sequence.0;
             let Some(owed) = books.owed.get(&number) else {
                 // Removed by the janitor while the attempt was under way.
@@ -215,7 +215,8 @@ impl Witness {
             }
             if let DeliveryState::Exhausted(_) = update.after.state {
                 self.journal.saw("a webhook given up");
-                let may = update.after.attempts >= ATTEMPTS || books.gone.contains(&number);
+                let gone = owed.payment.is_some_and(|id| books.gone.contains(&id));
+                let may = update.after.attempts >= ATTEMPTS || gone;
                 let attempts = update.after.attempts;
                 self.journal.check(6, may, || {
                     format!("delivery {number} is given up after {attempts} attempts")

@@ -7,8 +7,9 @@ use paybell::store::{
 };
 
 use crate::domain::delivery::{Delivery, DeliveryState};
-use crate::domain::ids::{PaymentId, Sequence};
+use crate::domain::ids::{DeliveryId, PaymentId, Sequence, UnixMs};
 use crate::domain::payment::{Payment, Status, TransferRecord};
+use crate::domain::target::Target;
 
 /// Small, so that walking a list turns many pages.
 const PAGE: usize = 7;
@@ -181,19 +182,40 @@ async fn watched_is_what_payments_say(store: &dyn Store, payments: &[Payment]) {
 }
 
 async fn due_is_what_deliveries_say(store: &dyn Store, deliveries: &[Delivery]) {
-    let far = crate::domain::ids::UnixMs(u64::MAX - 1);
-    let due = store.due_deliveries(far, None, usize::MAX).await.unwrap();
+    let far = UnixMs(u64::MAX - 1);
+    let due = crate::store::due(store, far).await.unwrap();
     let listed: BTreeSet<_> = due.iter().map(|(d, e)| (d.id, e.sequence)).collect();
-    let expected = deliveries
-        .iter()
-        .filter(|d| d.state.is_due())
-        .map(|d| (d.id, d.id.sequence))
-        .collect();
-    assert_eq!(listed, expected);
-    let times: Vec<_> = due.iter().map(|(d, _)| d.state).collect();
-    let times = times.iter().map(|s| match s {
-        DeliveryState::Due(at) => *at,
-        other => panic!("{other:?} is not due"),
-    });
-    assert!(times.is_sorted(), "soonest first");
+    assert_eq!(listed.len(), due.len(), "each once");
+    let owed: Vec<_> = deliveries.iter().filter(|d| d.state.is_due()).collect();
+    assert_eq!(listed, owed.iter().map(|d| (d.id, d.id.sequence)).collect());
+    targets_are_what_is_due_to_them(store, &owed).await;
+}
+
+/// Each target stands at the time of its first delivery, and its deliveries come soonest first.
+async fn targets_are_what_is_due_to_them(store: &dyn Store, owed: &[&Delivery]) {
+    let far = UnixMs(u64::MAX - 1);
+    let mut queues = BTreeMap::<Target, Vec<(UnixMs, DeliveryId)>>::new();
+    for delivery in owed {
+        let place = (crate::store::due_at(delivery), delivery.id);
+        queues.entry(delivery.target).or_default().push(place);
+    }
+    let mut heads = Vec::new();
+    for (target, queue) in &mut queues {
+        queue.sort_unstable();
+        heads.push((queue[0].0, *target));
+        let listed = store.due_of(*target, far, None, usize::MAX).await.unwrap();
+        let listed: Vec<_> = listed
+            .iter()
+            .map(|d| (crate::store::due_at(d), d.id))
+            .collect();
+        assert_eq!(&listed, queue);
+    }
+    heads.sort_unstable();
+    let listed = store.due_targets(far, None, usize::MAX).await.unwrap();
+    assert_eq!(listed, heads, "soonest first");
+    for (at, _) in &heads {
+        let next = store.next_due(*at).await.unwrap();
+        let later = queues.values().flatten().map(|(time, _)| *time);
+        assert_eq!(next, later.filter(|time| time > at).min());
+    }
 }

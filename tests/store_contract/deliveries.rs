@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use paybell::store::{
-    CommitError, DeliveryFilter, DeliveryUpdate, EventScope, Prune, Store, Write,
-};
+use paybell::store::{CommitError, DeliveryFilter, EventScope, Prune, Store, Write};
 
 use crate::domain::changes::ChainChange;
 use crate::domain::changes::Changes;
-use crate::domain::delivery::{Attempt, Delivery, DeliveryState};
+use crate::domain::delivery::{Attempt, Delivery, DeliveryState, DeliveryUpdate};
 use crate::domain::event::EventKind;
 use crate::domain::ids::{Sequence, UnixMs};
 use crate::domain::ledger;
@@ -21,6 +19,7 @@ pub fn attempt(at: UnixMs) -> Attempt {
         status: Some(503),
         latency_ms: 7,
         detail: "busy".to_owned(),
+        next_at: None,
     }
 }
 
@@ -40,14 +39,13 @@ pub async fn record(
         },
         attempt: Some(attempt),
     };
-    store
-        .commit(Box::new(move |_| {
-            Ok(Write {
-                deliveries: vec![update],
-                ..Write::default()
-            })
-        }))
-        .await
+    store::decide(store, move |_| {
+        Ok(Changes {
+            deliveries: vec![update],
+            ..Changes::default()
+        })
+    })
+    .await
 }
 
 pub async fn prune(store: &dyn Store, before: UnixMs, limit: usize) {
@@ -63,17 +61,18 @@ pub async fn prune(store: &dyn Store, before: UnixMs, limit: usize) {
 
 const FAR: UnixMs = UnixMs(u64::MAX - 1);
 
+/// What is due, soonest first, with its time after the start.
 async fn due(store: &dyn Store, now: UnixMs) -> Vec<(u64, u64)> {
-    let due = store.due_deliveries(now, None, 1000).await.unwrap();
-    due.iter()
-        .map(|(d, event)| match d.state {
-            DeliveryState::Due(at) => {
-                assert_eq!(d.id.sequence, event.sequence);
-                (d.id.sequence.0, at.0 - CREATED.0)
-            }
-            other => panic!("{other:?} is not due"),
+    let due = store::due(store, now).await.unwrap();
+    let mut due: Vec<_> = due
+        .iter()
+        .map(|(d, event)| {
+            assert_eq!(d.id.sequence, event.sequence);
+            (store::due_at(d).0 - CREATED.0, d.id.sequence.0)
         })
-        .collect()
+        .collect();
+    due.sort_unstable();
+    due.into_iter().map(|(at, number)| (number, at)).collect()
 }
 
 fn at(ms: u64) -> UnixMs {
@@ -110,7 +109,9 @@ async fn due_comes_soonest_first_and_no_sooner() {
     );
     assert_eq!(store.next_due(CREATED).await.unwrap(), None);
     assert_eq!(due(&store, CREATED).await, [(1, 0), (2, 0), (3, 0), (4, 0)]);
-    let first = store.due_deliveries(CREATED, None, 2).await.unwrap();
+    let targets = store.due_targets(CREATED, None, 2).await.unwrap();
+    assert_eq!(targets.len(), 1, "one shop");
+    let first = store.due_of(targets[0].1, CREATED, None, 2).await.unwrap();
     assert_eq!(first.len(), 2);
     audit::whole(&store).await;
 }
@@ -197,7 +198,7 @@ async fn a_new_event_is_not_due_before_the_lane_ahead_of_it() {
     assert_eq!(due(&store, at(299_999)).await, []);
     let lane = [(1, 300_000), (2, 300_000), (3, 300_000)];
     assert_eq!(due(&store, FAR).await, lane);
-    let kinds = store.due_deliveries(FAR, None, 10).await.unwrap();
+    let kinds = store::due(&store, FAR).await.unwrap();
     let kinds: Vec<_> = kinds.iter().map(|(d, _)| d.kind).collect();
     assert_eq!(
         kinds,

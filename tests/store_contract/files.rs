@@ -110,7 +110,7 @@ fn an_older_format_is_opened_and_marked_as_ours() {
     let db = redb::Database::create(&path).unwrap();
     let format = db.begin_read().unwrap().open_table(meta).unwrap();
     let format = format.get(key).unwrap().unwrap();
-    assert_eq!(format.value(), 3_u32.to_be_bytes());
+    assert_eq!(format.value(), 4_u32.to_be_bytes());
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn a_newer_format_is_refused_and_left_alone() {
                 error,
                 StoreError::NewerFormat {
                     found: 77,
-                    known: 3,
+                    known: 4,
                     ..
                 }
             ),

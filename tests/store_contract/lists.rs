@@ -131,7 +131,7 @@ async fn deliveries_by_payment_and_state() {
     for n in [1, 3] {
         let filter = DeliveryFilter {
             payment: Some(id(n)),
-            state: None,
+            ..DeliveryFilter::default()
         };
         let found = audit::deliveries(&store, &filter).await;
         let expected: Vec<_> = all
@@ -145,8 +145,8 @@ async fn deliveries_by_payment_and_state() {
     }
     for (state, count) in [("due", 80), ("delivered", 0), ("exhausted", 0)] {
         let filter = DeliveryFilter {
-            payment: None,
             state: Some(state),
+            ..DeliveryFilter::default()
         };
         assert_eq!(audit::deliveries(&store, &filter).await.len(), count);
     }

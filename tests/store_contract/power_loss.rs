@@ -45,7 +45,7 @@ impl Answered {
             self.payments.insert(after.id, after);
         }
         self.delivered
-            .extend(write.deliveries.iter().map(|d| d.after.id));
+            .extend(write.changes.deliveries.iter().map(|d| d.after.id));
         match write.changes.chain {
             Some((_, ChainChange::Append(header) | ChainChange::Jump(header))) => {
                 self.tip = Some(header);
@@ -164,12 +164,15 @@ impl Life<'_> {
     }
 
     async fn deliver(&mut self) -> bool {
-        let Ok(due) = self.store.due_deliveries(CREATED, None, 5).await else {
+        let Ok(due) = store::due(self.store, CREATED).await else {
             return false;
         };
         let state = DeliveryState::Delivered(CREATED);
         let store = self.store;
-        let records = due.iter().map(|(d, _)| deliveries::record(store, d, state));
+        let records = due
+            .iter()
+            .take(5)
+            .map(|(d, _)| deliveries::record(store, d, state));
         let outcomes = join_all(records).await;
         self.take_all(outcomes)
     }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use paybell::domain::changes::{Changes, View, ViewError};
+use paybell::domain::delivery::{Delivery, DeliveryState};
 use paybell::domain::event::Event;
-use paybell::domain::ids::{EndpointId, EventId, Sequence};
+use paybell::domain::ids::{EventId, Sequence, UnixMs};
 use paybell::domain::ledger::Refusal;
 use paybell::store::redb::{Location, Options, RedbStore, Threads};
 use paybell::store::{CommitError, EventRow, NewEvent, Store, StoreError, StoreIdentity, Write};
@@ -48,15 +49,11 @@ pub fn body(event: &Event) -> Bytes {
 
 pub fn seal(view: &dyn View, mut changes: Changes) -> Result<Write, ViewError> {
     let first = view.next_sequence()?.0;
+    let endpoints = view.endpoints()?;
+    let endpoints = endpoints.after(&changes.endpoints);
     let events = std::mem::take(&mut changes.events);
     let events = (first..).zip(events).map(|(sequence, event)| NewEvent {
-        owed: event
-            .reaches_callback()
-            .then(|| event.payment.as_ref()?.callback.clone())
-            .flatten()
-            .map(|callback| (EndpointId::CALLBACK, callback.url))
-            .into_iter()
-            .collect(),
+        owed: endpoints.owed(&event),
         row: EventRow {
             sequence: Sequence(sequence),
             id: EventId(u128::from(sequence)),
@@ -71,6 +68,42 @@ pub fn seal(view: &dyn View, mut changes: Changes) -> Result<Write, ViewError> {
         changes,
         ..Write::default()
     })
+}
+
+/// Everything due at a time, with its events: by the time of its target's first, then by its own.
+pub async fn due(store: &dyn Store, now: UnixMs) -> Result<Vec<(Delivery, EventRow)>, StoreError> {
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        // Small pieces, so that walking them is tried too.
+        let targets = store.due_targets(now, after, 3).await?;
+        let Some(last) = targets.last() else {
+            return Ok(found);
+        };
+        after = Some(*last);
+        for (_, target) in targets {
+            let mut after = None;
+            loop {
+                let piece = store.due_of(target, now, after, 4).await?;
+                let Some(last) = piece.last() else { break };
+                after = Some((due_at(last), last.id));
+                for delivery in piece {
+                    let event = store.event(delivery.id.sequence).await?;
+                    found.push((delivery, event.expect("the event of what is owed")));
+                }
+            }
+        }
+    }
+}
+
+/// When a delivery is due.
+///
+/// # Panics
+/// It is not.
+pub fn due_at(delivery: &Delivery) -> UnixMs {
+    match delivery.state {
+        DeliveryState::Due(at) => at,
+        other => panic!("{other:?} is not due"),
+    }
 }
 
 /// Commits what the ledger decides.

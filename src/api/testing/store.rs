@@ -10,14 +10,17 @@ use crate::domain::chain::BlockHeader;
 use crate::domain::changes::{Cursor, Timer, View, ViewError};
 use crate::domain::claim::{Claim, ClaimKey, ClaimQuery};
 use crate::domain::delivery::{Attempt, Delivery};
+use crate::domain::endpoints::Endpoints;
 use crate::domain::ids::{
-    ChainId, DeliveryId, Height, PaymentId, Sequence, TransferKey, TxId, UnixMs, Watched,
+    ChainId, DeliveryId, EndpointId, Height, PaymentId, Sequence, TransferKey, TxId, UnixMs,
+    Watched,
 };
 use crate::domain::payment::{ChainPoint, Payment, TransferRecord, TransferState};
+use crate::domain::target::Target;
 use crate::domain::transfer::TransferPlace;
 use crate::domain::wallet::NextIndex;
 use crate::store::{
-    CommitError, Counters, DeliveryFilter, DueKey, EventRow, EventScope, OpenPayments,
+    CommitError, Counters, DeliveryFilter, DueKey, DueTarget, EventRow, EventScope, OpenPayments,
     Page as ListPage, PaymentFilter, Plan, Store, StoreError, StoreIdentity, TransferFilter,
     WatchedPayment, Write,
 };
@@ -129,6 +132,23 @@ impl View for Rows {
     }
     fn next_sequence(&self) -> Result<Sequence, ViewError> {
         Ok(Sequence(self.events.len() as u64 + 1))
+    }
+    fn endpoints(&self) -> Result<Arc<Endpoints>, ViewError> {
+        Ok(Arc::default())
+    }
+    fn delivery(&self, _: DeliveryId) -> Result<Option<Delivery>, ViewError> {
+        Ok(None)
+    }
+    fn owed_to(&self, _: EndpointId, _: usize) -> Result<Vec<Delivery>, ViewError> {
+        Ok(Vec::new())
+    }
+    fn owed_in_lane(
+        &self,
+        _: PaymentId,
+        _: EndpointId,
+        _: usize,
+    ) -> Result<Vec<Delivery>, ViewError> {
+        Ok(Vec::new())
     }
 }
 
@@ -242,12 +262,36 @@ impl Store for MemoryStore {
     async fn attempts(&self, _: DeliveryId) -> Result<Vec<Attempt>, StoreError> {
         Ok(Vec::new())
     }
-    async fn due_deliveries(
+    async fn delivery(&self, _: DeliveryId) -> Result<Option<Delivery>, StoreError> {
+        Ok(None)
+    }
+    async fn event(&self, sequence: Sequence) -> Result<Option<EventRow>, StoreError> {
+        Ok(self
+            .answer()
+            .await?
+            .events
+            .iter()
+            .find(|row| row.sequence == sequence)
+            .cloned())
+    }
+    fn endpoints(&self) -> Arc<Endpoints> {
+        Arc::default()
+    }
+    async fn due_targets(
         &self,
+        _: UnixMs,
+        _: Option<DueTarget>,
+        _: usize,
+    ) -> Result<Vec<DueTarget>, StoreError> {
+        Ok(Vec::new())
+    }
+    async fn due_of(
+        &self,
+        _: Target,
         _: UnixMs,
         _: Option<DueKey>,
         _: usize,
-    ) -> Result<Vec<(Delivery, EventRow)>, StoreError> {
+    ) -> Result<Vec<Delivery>, StoreError> {
         Ok(Vec::new())
     }
     async fn next_due(&self, _: UnixMs) -> Result<Option<UnixMs>, StoreError> {

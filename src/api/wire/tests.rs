@@ -105,6 +105,7 @@ fn encoded(kind: EventKind, payment: Option<Payment>, transfer: Option<TransferR
             payment,
             transfer,
             after_completion: AfterCompletion::No,
+            endpoint: None,
         },
     });
     let text = String::from_utf8(bytes.to_vec()).expect("text");

@@ -78,19 +78,62 @@ pub struct PaymentRow3 {
     by_hand: Vec<u16>,
 }
 
-impl Stored for Payment {
-    type Row = PaymentRow3;
-    const NAME: &'static str = "a payment";
-    const VERSION: u8 = 3;
+/// Version 4: version 3, and whether the callback's receiver wants no more.
+#[derive(Serialize, Deserialize)]
+pub struct PaymentRow4 {
+    third: PaymentRow3,
+    callback_ended: bool,
+}
 
-    fn to_row(&self) -> PaymentRow3 {
-        let by_hand = (0..).zip(&self.credits);
-        PaymentRow3 {
+impl Stored for Payment {
+    type Row = PaymentRow4;
+    const NAME: &'static str = "a payment";
+    const VERSION: u8 = 4;
+
+    fn to_row(&self) -> PaymentRow4 {
+        let scope = self.callback.as_ref().map(|callback| callback.scope);
+        PaymentRow4 {
+            third: PaymentRow3::of(self),
+            callback_ended: scope == Some(CallbackScope::Nothing),
+        }
+    }
+
+    fn from_row(row: PaymentRow4) -> Option<Self> {
+        let mut payment = row.third.payment()?;
+        if row.callback_ended {
+            payment.callback.as_mut()?.scope = CallbackScope::Nothing;
+        }
+        Some(payment)
+    }
+
+    fn older_row(version: u8, bytes: &[u8]) -> Option<Result<PaymentRow4, postcard::Error>> {
+        let third = match version {
+            1 => postcard::from_bytes(bytes).map(|first| {
+                PaymentRow3::from(PaymentRow2 {
+                    first,
+                    derivation: None,
+                })
+            }),
+            2 => postcard::from_bytes(bytes).map(|second: PaymentRow2| second.into()),
+            3 => postcard::from_bytes(bytes),
+            _ => return None,
+        };
+        Some(third.map(|third| PaymentRow4 {
+            third,
+            callback_ended: false,
+        }))
+    }
+}
+
+impl PaymentRow3 {
+    fn of(payment: &Payment) -> Self {
+        let by_hand = (0..).zip(&payment.credits);
+        Self {
             second: PaymentRow2 {
-                first: PaymentRow::of(self),
-                derivation: self.derivation.as_ref().map(derivation_to_row),
+                first: PaymentRow::of(payment),
+                derivation: payment.derivation.as_ref().map(derivation_to_row),
             },
-            cancelled_at: self.cancelled_at.map(|t| t.0),
+            cancelled_at: payment.cancelled_at.map(|t| t.0),
             by_hand: by_hand
                 .filter(|(_, credit)| credit.basis == Basis::ByHand)
                 .map(|(place, _)| place)
@@ -98,28 +141,16 @@ impl Stored for Payment {
         }
     }
 
-    fn from_row(row: PaymentRow3) -> Option<Self> {
-        let mut payment = row.second.first.payment()?;
-        if let Some(derivation) = row.second.derivation {
+    fn payment(self) -> Option<Payment> {
+        let mut payment = self.second.first.payment()?;
+        if let Some(derivation) = self.second.derivation {
             payment.derivation = Some(derivation_from_row(derivation)?);
         }
-        payment.cancelled_at = row.cancelled_at.map(UnixMs);
-        for place in row.by_hand {
+        payment.cancelled_at = self.cancelled_at.map(UnixMs);
+        for place in self.by_hand {
             payment.credits.get_mut(usize::from(place))?.basis = Basis::ByHand;
         }
         Some(payment)
-    }
-
-    fn older_row(version: u8, bytes: &[u8]) -> Option<Result<PaymentRow3, postcard::Error>> {
-        let second = match version {
-            1 => postcard::from_bytes(bytes).map(|first| PaymentRow2 {
-                first,
-                derivation: None,
-            }),
-            2 => postcard::from_bytes(bytes),
-            _ => return None,
-        };
-        Some(second.map(PaymentRow3::from))
     }
 }
 
@@ -312,7 +343,7 @@ mod tests {
         assert_eq!(read.metadata.as_deref(), Some(r#"{"n":1}"#));
         assert_eq!((read.derivation.as_ref(), read.watched), (None, true));
         let anew = read.encode().expect("written");
-        assert_eq!((old[0], anew[0]), (1, 3));
+        assert_eq!((old[0], anew[0]), (1, 4));
         assert_eq!(Payment::decode(&anew).expect("readable"), read);
     }
 
@@ -331,7 +362,7 @@ mod tests {
         assert_eq!(Payment::decode(&good).expect("readable"), made);
         let corrupt = |bytes: &[u8]| matches!(Payment::decode(bytes), Err(StoreError::Corrupt(_)));
         let with_first = |version: u8| [&[version], &good[1..]].concat();
-        assert!(corrupt(&with_first(0)) && corrupt(&with_first(4)) && corrupt(&[]));
+        assert!(corrupt(&with_first(0)) && corrupt(&with_first(5)) && corrupt(&[]));
         assert!(corrupt(&good[..good.len() - 1]));
         // The wallet's name, spelt as no wallet's is.
         let at = good
@@ -341,8 +372,8 @@ mod tests {
         assert!(corrupt(&[&good[..at], b"MAIN", &good[at + 4..]].concat()));
         // An index beyond the last.
         let mut beyond = good.clone();
-        // Behind it: no cancellation, nothing assigned by hand.
-        let last = beyond.len() - 3;
+        // Behind it: no cancellation, nothing assigned by hand, no callback ended.
+        let last = beyond.len() - 4;
         beyond[last] |= 8;
         assert!(corrupt(&beyond));
     }

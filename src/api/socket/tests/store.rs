@@ -1,8 +1,8 @@
 //! A store in memory: payments and an event log, and nothing that sockets do not read.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
@@ -11,13 +11,16 @@ use crate::domain::amount::Amount;
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::Cursor;
 use crate::domain::delivery::{Attempt, Delivery};
+use crate::domain::endpoints::Endpoints;
 use crate::domain::ids::{ChainId, DeliveryId, Height, PaymentId, Sequence, TransferKey, UnixMs};
 use crate::domain::payment::{AmountMode, Finality, MatchRule, Payment, Status, TransferRecord};
+use crate::domain::target::Target;
 use crate::domain::transfer::TransferPlace;
 use crate::hub::tests::row;
 use crate::store::{
-    CommitError, Counters, DeliveryFilter, DueKey, EventRow, EventScope, OpenPayments, Page,
-    PaymentFilter, Plan, Store, StoreError, StoreIdentity, TransferFilter, WatchedPayment, Write,
+    CommitError, Counters, DeliveryFilter, DueKey, DueTarget, EventRow, EventScope, OpenPayments,
+    Page, PaymentFilter, Plan, Store, StoreError, StoreIdentity, TransferFilter, WatchedPayment,
+    Write,
 };
 
 pub(super) const EPOCH: &str = "e1";
@@ -185,15 +188,38 @@ impl Store for MemoryStore {
         unused()
     }
 
-    async fn due_deliveries(
+    async fn delivery(&self, _: DeliveryId) -> Result<Option<Delivery>, StoreError> {
+        unused()
+    }
+    async fn event(&self, sequence: Sequence) -> Result<Option<EventRow>, StoreError> {
+        Ok(self
+            .log
+            .lock()
+            .unwrap()
+            .iter()
+            .find(|row| row.sequence == sequence)
+            .cloned())
+    }
+    fn endpoints(&self) -> Arc<Endpoints> {
+        Arc::default()
+    }
+    async fn due_targets(
         &self,
+        _: UnixMs,
+        _: Option<DueTarget>,
+        _: usize,
+    ) -> Result<Vec<DueTarget>, StoreError> {
+        unused()
+    }
+    async fn due_of(
+        &self,
+        _: Target,
         _: UnixMs,
         _: Option<DueKey>,
         _: usize,
-    ) -> Result<Vec<(Delivery, EventRow)>, StoreError> {
+    ) -> Result<Vec<Delivery>, StoreError> {
         unused()
     }
-
     async fn next_due(&self, _: UnixMs) -> Result<Option<UnixMs>, StoreError> {
         unused()
     }
