@@ -46,6 +46,7 @@ use async_trait::async_trait;
 
 use crate::chains::Chains;
 use crate::clock::Clock;
+use crate::delivery::gauges::Gauges;
 use crate::domain::ids::UnixMs;
 use crate::domain::payment::CallbackScope;
 use crate::domain::wallet::Wallets;
@@ -69,6 +70,8 @@ pub struct ApiContext {
     pub started_at: UnixMs,
     /// Open sockets, for `/stats`.
     pub sockets: Arc<AtomicU64>,
+    /// Webhooks under way, for `/stats`.
+    pub gauges: Arc<Gauges>,
     /// Says whether webhooks may go to a URL.
     pub callbacks: Arc<dyn CallbackCheck>,
     pub pages: Pages,

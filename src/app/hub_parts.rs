@@ -29,6 +29,7 @@ use crate::config::{ClassicWebhooks, Config, KeylessAccess, PublicUrl, WebOrigin
 use crate::delivery::attempt::CallbackSecrets;
 use crate::delivery::callback_url::CallbackUrl;
 use crate::delivery::dispatcher;
+use crate::delivery::gauges::Gauges;
 use crate::delivery::guard::GuardedResolver;
 use crate::delivery::lookup::{FairLookup, SystemLookup};
 use crate::delivery::sender::{Sender, SenderLimits};
@@ -68,6 +69,7 @@ pub struct Hub {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     open_sockets: Arc<AtomicU64>,
+    gauges: Arc<Gauges>,
     /// The demo's chain, whose controls the hub serves too.
     sandbox: Option<Sandbox>,
 }
@@ -122,6 +124,7 @@ impl Hub {
             clock,
             entropy,
             open_sockets: Arc::default(),
+            gauges: Arc::default(),
             sandbox,
         })
     }
@@ -239,6 +242,7 @@ impl Hub {
             entropy: Arc::clone(&self.entropy),
             started_at: self.clock.now(),
             sockets,
+            gauges: Arc::clone(&self.gauges),
             callbacks: Arc::new(GuardedCallbacks(self.resolver.clone())),
             pages: Pages::new(PAGES),
             settings: self.api_settings(listener)?,
@@ -349,6 +353,7 @@ impl Hub {
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
             due: Arc::clone(&self.announcer.deliveries_due),
+            gauges: Arc::clone(&self.gauges),
         };
         tasks.spawn(dispatcher::run(parts, stopped.clone(), self.config.drain));
         Ok(())

@@ -26,7 +26,7 @@ pub enum Told {
     Failed,
     /// The target asks for less, perhaps with a time.
     Overloaded(Option<RetryAfter>),
-    /// Nothing: no attempt was made, or it ended in a panic of our own.
+    /// Nothing: no attempt was made.
     Nothing,
 }
 
@@ -92,6 +92,13 @@ impl Breaker {
                 Role::Probe
             }
             State::Closed { .. } | State::Probing { .. } => Role::Usual,
+        }
+    }
+
+    /// Somebody asks by hand: the probe need not wait.
+    pub fn bring_forward(&mut self, now: Moment) {
+        if let State::Open { until, .. } = &mut self.0 {
+            *until = now.min(*until);
         }
     }
 
@@ -290,6 +297,21 @@ mod tests {
         // The probe comes home to an open breaker.
         breaker.end(Role::Probe, Told::Delivered, later, Jitter::NONE);
         assert_eq!(breaker.gate(later), Gate::Shut(later.plus_ms(9_000)));
+    }
+
+    #[test]
+    fn a_probe_by_hand_need_not_wait_and_is_still_one() {
+        let mut breaker = opened();
+        breaker.bring_forward(NOW);
+        assert_eq!(breaker.gate(NOW), Gate::Probe);
+        assert_eq!(breaker.begin(), Role::Probe);
+        breaker.bring_forward(NOW);
+        assert_eq!(breaker.gate(NOW), Gate::Probing);
+        breaker.end(Role::Probe, Told::Failed, NOW, Jitter::NONE);
+        assert_eq!(breaker.gate(NOW), Gate::Shut(NOW.plus_ms(30_000)));
+        let mut closed = Breaker::default();
+        closed.bring_forward(NOW);
+        assert!(closed.is_fresh());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Floor 4, webhook delivery: sign, guard, send, and say what became of it.
 //!
 //! Reading order: [`signature`], [`address_kind`], [`callback_url`], [`lookup`], [`guard`], [`outcome`], [`sender`]; then
-//! who may send when: [`moment`], [`breaker`], [`standing`], [`places`]; then [`attempt`] and [`dispatcher`]. Only the
+//! who may send when: [`moment`], [`breaker`], [`standing`], [`places`], [`gauges`]; then [`attempt`] and [`dispatcher`]. Only the
 //! last two know the store; when to try a delivery again is `domain::retry`'s.
 
 pub mod address_kind;
@@ -9,6 +9,7 @@ pub mod attempt;
 pub mod breaker;
 pub mod callback_url;
 pub mod dispatcher;
+pub mod gauges;
 pub mod guard;
 pub mod lookup;
 pub mod moment;

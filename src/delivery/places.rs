@@ -188,6 +188,12 @@ impl Places {
         Noted::Yes
     }
 
+    /// Somebody asked for it by hand: an open breaker lets its probe through now.
+    pub fn want_now(&mut self, target: Target, now: Moment) -> Noted {
+        self.change(target, |standing| standing.bring_forward(now));
+        self.want(target, now)
+    }
+
     /// The next target that may send; call until there is none, each time telling by [`Places::used`] what came of it.
     pub fn next(&mut self, now: Moment) -> Option<Offer> {
         self.pass(now);
@@ -254,6 +260,11 @@ impl Places {
     /// When something changes by time alone.
     pub fn next_moment(&self) -> Option<Moment> {
         self.moments.first().map(|(moment, _)| *moment)
+    }
+
+    pub fn in_flight_of(&self, target: Target) -> usize {
+        let entry = self.entries.get(&target);
+        entry.map_or(0, |entry| entry.standing.in_flight())
     }
 
     pub fn in_flight(&self) -> usize {

@@ -260,6 +260,11 @@ fn an_open_breaker_makes_no_attempt_until_its_probe() {
     assert_eq!(flood.places.open_breakers(), 1);
     flood.want([1], now);
     assert_eq!(count(&flood.start(now)), 0);
+    assert_eq!(flood.places.want_now(target(1), now), Noted::Yes);
+    let mut probe = flood.start(now);
+    assert_eq!(count(&probe), 1, "somebody asked by hand");
+    let tickets = probe.remove(&1).expect("the probe");
+    flood.end(tickets, Told::Nothing, 1, now);
     let probe_at = flood.places.next_moment().expect("the breaker's end");
     assert!(probe_at > now && probe_at <= now.plus_ms(15_000));
     let mut probe = flood.start(probe_at);

@@ -96,6 +96,11 @@ impl Standing {
         allowed.saturating_sub(self.in_flight)
     }
 
+    /// Somebody asks by hand.
+    pub fn bring_forward(&mut self, now: Moment) {
+        self.breaker.bring_forward(now);
+    }
+
     pub fn begin(&mut self) -> Role {
         self.in_flight += 1;
         self.breaker.begin()

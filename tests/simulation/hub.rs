@@ -229,6 +229,7 @@ impl<'a> Shared<'a> {
             clock: self.clock(),
             entropy: Arc::clone(&self.around.entropy) as _,
             due: Arc::clone(&self.announcer.deliveries_due),
+            gauges: Arc::default(),
         };
         let dispatching = dispatcher::run(parts, self.stopped.clone(), DRAIN);
         spawn(tasks, "the dispatcher", dispatching);

@@ -173,6 +173,7 @@ impl Hub {
             entropy,
             started_at: NOW.minus_ms(60_500),
             sockets: Arc::default(),
+            gauges: Arc::default(),
             callbacks: Arc::new(HttpsOnly),
             pages: Pages::new(&PAGES),
             settings,

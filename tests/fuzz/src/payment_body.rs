@@ -106,6 +106,7 @@ fn context() -> ApiContext {
         entropy: Arc::new(Fixed),
         started_at: NOW,
         sockets: Arc::default(),
+        gauges: Arc::default(),
         callbacks: Arc::new(Strict),
         pages: Pages::new(&[]),
         settings: ApiSettings::default(),
