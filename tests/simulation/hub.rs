@@ -14,6 +14,7 @@ use paybell::clock::Clock;
 use paybell::delivery::attempt::CallbackSecrets;
 use paybell::delivery::callback_url::CallbackPolicy;
 use paybell::delivery::dispatcher;
+use paybell::delivery::gauges::Gauges;
 use paybell::delivery::signature::Secret;
 use paybell::domain::address::Address;
 use paybell::domain::amount::Decimals;
@@ -65,6 +66,7 @@ pub struct Hub {
     pub ledger: Ledger,
     pub chains: Chains,
     pub sockets: Arc<SocketContext>,
+    pub gauges: Arc<Gauges>,
     pub tasks: JoinSet<&'static str>,
     stop: watch::Sender<bool>,
 }
@@ -112,6 +114,7 @@ struct Shared<'a> {
     index: Arc<Index>,
     announcer: Arc<Announcer>,
     live: Arc<hub::Hub>,
+    gauges: Arc<Gauges>,
     stopped: watch::Receiver<bool>,
 }
 
@@ -142,6 +145,7 @@ impl Hub {
             sockets: Arc::new(shared.socket_context()),
             ledger: shared.ledger,
             chains: shared.chains,
+            gauges: shared.gauges,
             tasks,
             stop,
         })
@@ -190,6 +194,7 @@ impl<'a> Shared<'a> {
             chains,
             index,
             announcer: Arc::new(announcer),
+            gauges: Arc::default(),
             stopped,
         };
         Ok((shared, commits))
@@ -229,7 +234,7 @@ impl<'a> Shared<'a> {
             clock: self.clock(),
             entropy: Arc::clone(&self.around.entropy) as _,
             due: Arc::clone(&self.announcer.deliveries_due),
-            gauges: Arc::default(),
+            gauges: Arc::clone(&self.gauges),
         };
         let dispatching = dispatcher::run(parts, self.stopped.clone(), DRAIN);
         spawn(tasks, "the dispatcher", dispatching);
