@@ -21,7 +21,8 @@ use fastrand::Rng;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::clock::SystemClock;
-use crate::delivery::guard::{GuardedResolver, SystemLookup};
+use crate::delivery::guard::GuardedResolver;
+use crate::delivery::lookup::SystemLookup;
 use crate::delivery::sender::{Sender, SenderLimits};
 use crate::delivery::signature::Secret;
 use crate::entropy::SystemEntropy;
@@ -80,7 +81,7 @@ fn start_forwarding(
     log: &Log,
     output: &Output,
 ) -> anyhow::Result<Inbox> {
-    let guard = GuardedResolver::new(FORWARD_POLICY, Arc::new(SystemLookup::default()));
+    let guard = GuardedResolver::new(FORWARD_POLICY, Arc::new(SystemLookup));
     let to = forwarding.to.clone();
     let secret = forwarding.secret.clone().unwrap_or_else(|| {
         let mut random = [0; 32];
