@@ -98,13 +98,17 @@ impl Harness {
     }
 
     async fn until_streams_are(&self, count: u64) {
-        let waiting = async {
-            while self.hub.ctx.live.seats.streams() != count {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, waiting).await.unwrap();
+        eventually(|| self.hub.ctx.live.seats.streams() == count).await;
     }
+}
+
+async fn eventually(condition: impl Fn() -> bool) {
+    let waiting = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.unwrap();
 }
 
 impl Stream {

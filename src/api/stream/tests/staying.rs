@@ -1,5 +1,7 @@
 //! How streams go on and end: seats, pings, slow readers, a shutdown, clients that come and go.
 
+use std::pin::pin;
+
 use super::*;
 
 #[tokio::test]
@@ -24,6 +26,21 @@ async fn streams_take_the_sockets_seats_and_give_them_back() {
     it.until_streams_are(1).await;
     assert_eq!(Arc::strong_count(&it.hub.ctx.live.hub), listening - 1);
     it.stream("/v1/events/stream", &[]).await;
+}
+
+#[tokio::test]
+async fn a_long_poll_whose_client_goes_leaves_nothing_behind() {
+    let it = Harness::open().await;
+    let seats = &it.hub.ctx.live.seats;
+    let polls_are = |count| eventually(move || seats.long_polls() == count);
+    {
+        let mut poll = pin!(it.ask("/v1/events?after=0&wait=25", &[]));
+        tokio::select! {
+            _ = &mut poll => panic!("nothing happened"),
+            () = polls_are(1) => {}
+        }
+    }
+    polls_are(0).await;
 }
 
 #[tokio::test]
