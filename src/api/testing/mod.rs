@@ -201,6 +201,7 @@ impl Hub {
             entropy,
             started_at: NOW.minus_ms(60_500),
             live,
+            gauges: Arc::default(),
             callbacks: Arc::new(HttpsOnly),
             pages: Pages::new(&PAGES),
             settings,

@@ -117,6 +117,7 @@ fn context() -> ApiContext {
         entropy: Arc::new(Fixed),
         started_at: NOW,
         live: Arc::new(live),
+        gauges: Arc::default(),
         callbacks: Arc::new(Strict),
         pages: Pages::new(&[]),
         settings: ApiSettings::default(),
