@@ -1,4 +1,5 @@
-//! The janitor: removes closed payments, old events and old unmatched transfers once their retention is over.
+//! The janitor: removes closed payments, old events and old unmatched transfers once their retention is over, and kept
+//! answers after their day.
 //!
 //! Works in small commits so that nothing else waits for it. Refuses to remove what is still owed to someone.
 
@@ -48,6 +49,7 @@ pub async fn clean(ledger: &Ledger, store: &dyn Store, before: UnixMs) -> Result
             break;
         }
     }
+    while ledger.forget_answers().await?.changes.unfinished == Unfinished::Yes {}
     let mut first = store.first_sequence().await?;
     loop {
         ledger

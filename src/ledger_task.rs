@@ -3,6 +3,8 @@
 //! Wraps the pure ledger: gives each decision the time, numbers and encodes its events, has the store commit
 //! it, and, as the store's observer, moves the index on before anyone hears of the commit. Decides nothing itself.
 
+mod webhooks;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,22 +12,21 @@ use tokio::sync::{mpsc, watch};
 
 use crate::clock::Clock;
 use crate::domain::chain::{Block, BlockHeader};
-use crate::domain::changes::{Changes, PaymentChange, Unfinished, View, ViewError};
-use crate::domain::delivery::{AttemptReport, Delivery};
+use crate::domain::changes::{Changes, PaymentChange, View, ViewError};
 use crate::domain::endpoints::Endpoints;
 use crate::domain::event::{Event, SealedEvent};
-use crate::domain::ids::{
-    BlockHash, ChainId, DeliveryId, EndpointId, EventId, PaymentId, Sequence, TransferKey, UnixMs,
-};
+use crate::domain::idempotency::{self, Answer, AnswerError, KeyedRequest};
+use crate::domain::ids::{BlockHash, ChainId, EventId, PaymentId, Sequence, TransferKey, UnixMs};
 use crate::domain::ledger::{self, AmountPolicy, Refusal, Watching};
-use crate::domain::outbox::{self, Owing};
 use crate::domain::payment::Payment;
 use crate::domain::wallet::{self, Wallet};
 use crate::due_bell::DueBell;
 use crate::index::Index;
 use crate::store::{
-    CommitError, EventRow, NewEvent, Observer, Plan, Prune, Store, StoreError, Write, describe,
+    CommitError, EventRow, NewEvent, Observer, Plan, Prune, Store, StoreError, Write,
 };
+
+pub use webhooks::TestSent;
 
 /// Randomness, passed in.
 pub trait Entropy: Send + Sync + 'static {
@@ -36,6 +37,9 @@ pub trait Entropy: Send + Sync + 'static {
 pub trait EventEncoder: Send + Sync + 'static {
     fn encode(&self, sealed: &SealedEvent) -> Bytes;
 }
+
+/// Writes the answer to a request that creates a payment, inside the commit, from the payment as it is committed.
+pub type AnswerWriter = Box<dyn FnOnce(&Payment) -> Result<Answer, AnswerError> + Send>;
 
 /// The front of the ledger: one method a command. Cheap to clone.
 #[derive(Clone)]
@@ -92,6 +96,39 @@ impl Ledger {
             .decide(move |view, now| wallet::create(view, &wallet, new, policy, now))
             .await?;
         changed_payment(&write)
+    }
+
+    /// Commits a new payment, at the wallet's next address where one is given, together with the answer to its request.
+    /// Returns the answer.
+    ///
+    /// # Errors
+    /// [`Refusal::AlreadyAnswered`] holds the answer when the request took effect before.
+    pub async fn create_once(
+        &self,
+        new: Payment,
+        wallet: Option<Arc<Wallet>>,
+        request: KeyedRequest,
+        answer: AnswerWriter,
+    ) -> Result<Answer, CommitError> {
+        let policy = self.policy;
+        let write = self
+            .decide(move |view, now| {
+                let create = || match wallet {
+                    Some(wallet) => wallet::create(view, &wallet, new, policy, now),
+                    None => ledger::create(view, new, policy, now),
+                };
+                idempotency::once(view, &request, now, create, answer)
+            })
+            .await?;
+        let kept = write.changes.answers.first();
+        let answer = kept.and_then(|change| Some(change.after.as_ref()?.answer.clone()));
+        answer.ok_or(CommitError::Store(StoreError::Closed))
+    }
+
+    /// Removes kept answers whose time is over.
+    pub async fn forget_answers(&self) -> Result<Arc<Write>, CommitError> {
+        self.decide(move |view, now| Ok(idempotency::forget(view, now)?))
+            .await
     }
 
     /// Cancels a payment that waits for money. Returns it as committed.
@@ -185,43 +222,6 @@ impl Ledger {
             .await
     }
 
-    /// Records what became of a webhook attempt; see [`outbox::record`].
-    pub async fn record_delivery(&self, report: AttemptReport) -> Result<Arc<Write>, CommitError> {
-        let write = self
-            .decide(move |view, now| outbox::record(view, &report, now))
-            .await?;
-        if let (Unfinished::Yes, Some(recorded)) =
-            (write.changes.unfinished, write.changes.deliveries.first())
-        {
-            self.release(owing_of(&recorded.after)).await;
-        }
-        Ok(write)
-    }
-
-    /// Gives up, in small commits, what is owed to a receiver that is sent to no more. What a failure leaves is given up
-    /// when the dispatcher comes upon it.
-    pub async fn release(&self, owing: Owing) {
-        loop {
-            let released = self
-                .decide(move |view, now| outbox::release(view, owing, now))
-                .await;
-            match released {
-                Ok(write) if write.changes.unfinished == Unfinished::Yes => {}
-                Ok(_) | Err(CommitError::Store(StoreError::Closed)) => return,
-                Err(error) => {
-                    tracing::error!(?owing, error = %describe(&error), "what is owed to a receiver in no more use could not be given up");
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Makes a delivery due at once. Returns it as committed.
-    pub async fn redeliver(&self, id: DeliveryId) -> Result<Arc<Write>, CommitError> {
-        self.decide(move |view, now| outbox::redeliver(view, id, now))
-            .await
-    }
-
     async fn decide<F>(&self, decision: F) -> Result<Arc<Write>, CommitError>
     where
         F: FnOnce(&dyn View, UnixMs) -> Result<Changes, Refusal> + Send + 'static,
@@ -232,13 +232,6 @@ impl Ledger {
             Ok(sealer.seal(view, changes)?)
         });
         self.store.commit(plan).await
-    }
-}
-
-fn owing_of(delivery: &Delivery) -> Owing {
-    match (delivery.id.endpoint, delivery.payment) {
-        (EndpointId::CALLBACK, Some(payment)) => Owing::Callback(payment),
-        (endpoint, _) => Owing::Endpoint(endpoint),
     }
 }
 

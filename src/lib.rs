@@ -12,6 +12,7 @@
 //! | 4 | [`delivery`] | webhooks: due rows -> sign -> send -> record |
 //! | 5 | [`api`] | HTTP and sockets |
 //! | 6 | `app`, [`config`], [`cli`], [`logging`] | the only place that knows everyone |
+//! | 6 | [`listen`] | `paybell listen`: a client of the hub, beside `app` and without it |
 //!
 //! # The way of a payment
 //! A [`source`] yields blocks. The [`follower`] walks them in order. The ledger ([`domain::ledger`]) says what each
@@ -46,6 +47,7 @@ pub mod hub;
 pub mod index;
 pub mod janitor;
 pub mod ledger_task;
+pub mod listen;
 pub mod logging;
 pub mod sandbox;
 pub mod server;

@@ -249,21 +249,23 @@ async fn odd_places_to_resume_from_start_afresh() {
     }
 }
 
+/// A demo that has so few file descriptors.
+fn demo_with_descriptors(limit: u32) -> Program {
+    let arguments = [
+        "demo",
+        "--listen",
+        "127.0.0.1:0",
+        "--sandbox-listen",
+        "127.0.0.1:0",
+        "--block-ms",
+        "100",
+    ];
+    Program::with_descriptors(limit, &arguments, &["hub", "sandbox"])
+}
+
 #[tokio::test]
 async fn a_crowd_of_idle_connections_does_not_keep_a_payment_from_being_seen() {
-    let program = Program::with_descriptors(
-        150,
-        &[
-            "demo",
-            "--listen",
-            "127.0.0.1:0",
-            "--sandbox-listen",
-            "127.0.0.1:0",
-            "--block-ms",
-            "100",
-        ],
-        &["hub", "sandbox"],
-    );
+    let program = demo_with_descriptors(150);
     let hub = program.hub();
     let payment = create(hub, json!({})).await;
     let mut socket = Socket::follow(hub, &payment).await;
@@ -276,6 +278,32 @@ async fn a_crowd_of_idle_connections_does_not_keep_a_payment_from_being_seen() {
     socket.event("payment.completed").await;
     drop(crowd);
     assert_eq!(get(&format!("{hub}/health")).await.status, 200);
+}
+
+/// Found in review: a connection gave its place back when it became a socket, so that sockets and plain connections
+/// together could take every descriptor, the chain's nodes' and the receivers' too.
+#[tokio::test]
+async fn sockets_count_among_the_connections_that_leave_descriptors_for_the_chain() {
+    let program = demo_with_descriptors(150);
+    let hub = program.hub();
+    let payment = create(hub, json!({})).await;
+    let mut socket = Socket::follow(hub, &payment).await;
+    let mut sockets = Vec::new();
+    while let Some(mut another) = Socket::try_open(hub).await {
+        another.command(json!({"id": 1, "connect": {}})).await;
+        sockets.push(another);
+    }
+    assert!(sockets.len() > 50, "only {} sockets", sockets.len());
+    let authority = hub.strip_prefix("http://").expect("http");
+    let mut crowd = Vec::new();
+    for _ in 0..200 {
+        crowd.push(TcpStream::connect(authority).await.expect("a connection"));
+    }
+    pay(program.url("sandbox"), WALLET, "5").await;
+    socket.event("payment.completed").await;
+    let open = std::fs::read_dir(format!("/proc/{}/fd", program.pid()));
+    let open = open.expect("Linux").count();
+    assert!(open < 150 - 50, "{open} descriptors are open");
 }
 
 #[test]

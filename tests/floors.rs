@@ -12,7 +12,7 @@ const FLOORS: &[&[&str]] = &[
     &["ledger_task", "follower", "janitor", "entropy"],
     &["delivery"],
     &["api"],
-    &["app", "config", "cli", "logging", "lib", "main"],
+    &["app", "listen", "config", "cli", "logging", "lib", "main"],
 ];
 
 fn floor_of(module: &str) -> Option<usize> {

@@ -2,6 +2,8 @@
 //! trace, numbers have no gaps, lists can be walked, and neither a kill nor a power cut loses what was answered.
 #![allow(clippy::unwrap_used)]
 
+#[path = "store_contract/answers.rs"]
+mod answers;
 #[path = "store_contract/audit.rs"]
 mod audit;
 #[path = "store_contract/chain.rs"]

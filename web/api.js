@@ -24,7 +24,6 @@ export const keepClientToken = (id, token) => sessionStorage.setItem(TOKEN_SLOT 
 export const health = () => getJson("/health", apiKey(), [503]);
 export const stats = () => getJson("/stats", apiKey());
 export const createPayment = (fields) => postJson("/v1/payments", fields, apiKey());
-export const payment = (id) => getJson(pathOf(id), credential(id));
 export const events = (id, after) => getJson(`${pathOf(id)}/events?limit=100${after ? `&after=${after}` : ""}`, credential(id));
 export const cancelPayment = (id) => postJson(`${pathOf(id)}/cancel`, {}, apiKey());
 export const deliveries = () => getJson("/v1/deliveries?limit=10", apiKey());

@@ -2,9 +2,9 @@
 
 import * as api from "./api.js";
 import { $, setText } from "./dom.js";
-import { Live } from "./live.js";
 import { Overview } from "./overview.js";
 import { PaymentView, amountToPay } from "./payment.js";
+import { watchPayment } from "/paybell.js";
 
 const PAYMENT_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const SAMPLE_ADDRESS = "TQq3EYEiaYr95r6ePRQwycukCEAE4qWkE7";
@@ -40,45 +40,15 @@ function open(id, known = null) {
   if (PAYMENT_ID.test(id)) watch(id, known);
 }
 
-async function watch(id, known) {
-  const mine = (current = { id, live: null, payment: null, loading: false, again: false });
-  try {
-    if (known) accept(mine, known);
-    else await reload(mine);
-    if (mine !== current) return;
-    loadQr(mine);
-    await loadEvents(mine);
-    if (mine !== current) return;
-    mine.live = new Live(id, api.credential(id), {
-      state: (name, detail) => mine === current && drawLive(name, detail),
-      snapshot: () => mine === current && catchUp(mine),
-      event: (event) => mine === current && receive(mine, event),
-      progress: (progress) => mine === current && view.progress(progress),
-    });
-  } catch (error) {
-    if (mine === current) openFailed(error);
-  }
-}
-
-/** After a subscription that could replay nothing: what happened before it is in the log. */
-function catchUp(mine) {
-  Promise.all([reload(mine), loadEvents(mine)]).catch((error) => mine === current && showError("action-error", error));
-}
-
-/** The payment as it is now. One reading at a time, and never an older answer over a newer event. */
-async function reload(mine) {
-  mine.again = true;
-  if (mine.loading) return;
-  mine.loading = true;
-  try {
-    while (mine.again && mine === current) {
-      mine.again = false;
-      const payment = await api.payment(mine.id);
-      if (mine === current && !mine.again) accept(mine, payment);
-    }
-  } finally {
-    mine.loading = false;
-  }
+function watch(id, known) {
+  const mine = (current = { id, live: null, payment: null });
+  if (known) accept(mine, known);
+  mine.live = watchPayment({
+    id,
+    token: api.credential(id),
+    onUpdate: (update) => receive(mine, update),
+    onConnection: (connection) => drawLive(mine, connection),
+  });
 }
 
 async function loadEvents(mine) {
@@ -92,18 +62,33 @@ async function loadEvents(mine) {
   }
 }
 
-async function loadQr(mine) {
+async function loadQr(mine, payment) {
   try {
     const image = await api.qrImage(mine.id);
     if (mine !== current) return;
-    $("qr").alt = `QR code of the address ${mine.payment.wallet_address}`;
+    $("qr").alt = `QR code of the address ${payment.wallet_address}`;
     $("qr").src = image;
   } catch (error) {
     if (mine === current) $("qr").alt = `No QR code: ${error.message}`;
   }
 }
 
+function receive(mine, { kind, payment, event }) {
+  accept(mine, payment);
+  if (kind === "snapshot") catchUp(mine);
+  if (kind !== "event") return;
+  view.addEvent(event, "socket");
+  if (event.type === "payment.completed") ring();
+  overview.refresh();
+}
+
+/** After a start from a snapshot: what happened before it is in the log. */
+function catchUp(mine) {
+  loadEvents(mine).catch((error) => mine === current && showError("action-error", error));
+}
+
 function accept(mine, payment) {
+  if (!mine.payment) loadQr(mine, payment);
   mine.payment = payment;
   view.show(payment);
   const amount = $("sandbox-amount");
@@ -113,28 +98,23 @@ function accept(mine, payment) {
   }
 }
 
-function receive(mine, event) {
-  view.addEvent(event, "socket");
-  view.showStatus(event.status, event);
-  if (event.type === "payment.completed") ring();
-  reload(mine).catch((error) => mine === current && showError("action-error", error));
-  overview.refresh();
-}
-
-function drawLive(name, detail) {
+function drawLive(mine, connection) {
+  const { state, transport, retryInMs, code, reason } = connection;
+  if (!mine.payment && state === "ended") return openFailed(code, reason);
+  if (!mine.payment && state === "waiting") showBlank("The hub cannot be reached", "The payment is shown as soon as it can.");
   const text = {
     connecting: "connecting",
-    live: "live",
-    waiting: `connection lost, again in ${Math.max(1, Math.round(detail / 1000))} s`,
-    ended: `not live: ${detail}`,
-  }[name];
-  $("live").dataset.state = name;
+    live: transport === "sse" ? "live, over HTTP" : "live",
+    waiting: `connection lost, again in ${Math.max(1, Math.round(retryInMs / 1000))} s`,
+    ended: `not live: ${reason}`,
+  }[state];
+  $("live").dataset.state = state;
   setText($("live-text"), text);
 }
 
-function openFailed(error) {
-  if (error.status === 401) return askForKey();
-  showBlank(error.status === 404 ? "There is no such payment" : "This payment cannot be shown", error.message);
+function openFailed(code, reason) {
+  if (code === "unauthorized") askForKey();
+  showBlank(code === "not_found" ? "There is no such payment" : "This payment cannot be shown", reason);
 }
 
 function showBlank(title, text) {

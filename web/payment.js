@@ -9,13 +9,12 @@ export const amountToPay = (payment) => String(payment.amount_to_pay ?? payment.
 
 export class PaymentView {
   #payment = null;
-  #progress = null;
   #numbers = new Set();
   #factsShown = "";
 
   /** Starts afresh for another payment. */
   clear() {
-    this.#payment = this.#progress = null;
+    this.#payment = null;
     this.#numbers.clear();
     this.#factsShown = "";
     for (const id of ["events", "facts", "steps", "transfers"]) $(id).replaceChildren();
@@ -26,7 +25,6 @@ export class PaymentView {
   }
 
   show(payment) {
-    if (this.#payment && this.#payment.status !== payment.status) this.#progress = null;
     this.#payment = payment;
     $("blank").hidden = true;
     const part = $("payment");
@@ -36,17 +34,6 @@ export class PaymentView {
     this.#drawTicket();
     this.#drawProgress();
     this.#drawTransfers();
-  }
-
-  /** A change that came alone: only the status is certain, the rest follows by `show`. */
-  showStatus(status, event) {
-    if (!this.#payment || !status) return;
-    this.show({ ...this.#payment, status, transaction_hash: event.transaction_hash ?? this.#payment.transaction_hash });
-  }
-
-  progress(progress) {
-    this.#progress = progress;
-    if (this.#payment) this.#drawProgress();
   }
 
   /** Adds an event once, in its place by number. `source` tells how it got here: socket or history. */
@@ -85,7 +72,7 @@ export class PaymentView {
 
   #drawProgress() {
     const p = this.#payment;
-    const { confirmations, required } = this.#confirmations();
+    const { confirmations, confirmations_required: required } = p;
     const fresh = steps(p, confirmations, required);
     const list = $("steps");
     if (list.children.length !== fresh.length) list.replaceChildren(...fresh);
@@ -100,11 +87,6 @@ export class PaymentView {
       bar.value = Math.min(confirmations, required);
     } else bar.removeAttribute("value");
     setText($("confirmations-text"), required ? `${confirmations} of ${required} confirmations` : `${confirmations} confirmations so far`);
-  }
-
-  #confirmations() {
-    const confirmations = this.#progress?.confirmations ?? this.#payment.confirmations ?? 0;
-    return { confirmations, required: this.#progress?.required ?? this.#payment.confirmations_required };
   }
 
   #drawTransfers() {

@@ -11,6 +11,7 @@ use warp::reply::Response;
 
 use super::problem::Problem;
 use super::wire;
+use crate::domain::idempotency::Answer;
 
 /// What a page may do: load its own files, talk to its own hub, show QR codes made on the spot. Nothing else.
 const CSP: HeaderValue = HeaderValue::from_static(
@@ -20,6 +21,7 @@ const CSP: HeaderValue = HeaderValue::from_static(
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const SVG: HeaderValue = HeaderValue::from_static("image/svg+xml");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
 /// 200 with a wire object.
@@ -32,14 +34,21 @@ pub fn json(body: Bytes) -> Response {
     with_body(StatusCode::OK, JSON, NO_STORE, body)
 }
 
-/// 201 with a wire object and its address.
-pub fn created<T: Serialize>(object: &T, location: &str) -> Result<Response, Problem> {
-    let body = wire::encode(object)?;
-    let mut response = with_body(StatusCode::CREATED, JSON, NO_STORE, body);
-    if let Ok(location) = HeaderValue::from_str(location) {
+/// 201 with the new thing's address.
+pub fn created(answer: Answer) -> Response {
+    let mut response = with_body(StatusCode::CREATED, JSON, NO_STORE, answer.body.into());
+    if let Ok(location) = HeaderValue::try_from(answer.location) {
         response.headers_mut().insert(LOCATION, location);
     }
-    Ok(response)
+    response
+}
+
+/// The 201 that the same request was given before.
+pub fn replayed(answer: Answer) -> Response {
+    let mut response = created(answer);
+    let headers = response.headers_mut();
+    headers.insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
+    response
 }
 
 /// 503 with a wire object: the hub is up, but of no use right now.

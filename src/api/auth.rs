@@ -35,6 +35,14 @@ impl Caller {
             .map_err(Problem::invalid_token)
     }
 
+    /// Whose idempotency keys these are.
+    pub const fn scope(self) -> &'static [u8] {
+        match self {
+            // A payer's token opens nothing that takes a key.
+            Self::Anyone | Self::Payer(_) => b"anyone",
+        }
+    }
+
     /// Lets the caller at a resource; `shown` is the payment that the resource shows, if it shows one only.
     pub fn may_see(self, shown: Option<&str>) -> Result<(), Problem> {
         let Self::Payer(own) = self else {

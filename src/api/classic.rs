@@ -1,17 +1,19 @@
 //! The classic endpoints that make and show payments, as the replaced service's clients know them.
 
+use bytes::Bytes;
 use serde::Serialize;
 use warp::reply::Response;
 
-use super::answer;
 use super::auth::Caller;
-use super::create::{self, Dialect};
+use super::creation::Access;
 use super::problem::Problem;
 use super::wire::payment::amount_to_pay;
 use super::wire::scalar::{Seconds, Text};
-use super::{ApiContext, v1};
+use super::{ApiContext, v1, wire};
+use crate::chains::Chains;
 use crate::domain::address::Address;
 use crate::domain::ids::PaymentId;
+use crate::domain::payment::Payment;
 
 /// `POST /create_payment`'s answer.
 #[derive(Serialize)]
@@ -27,21 +29,21 @@ struct Created<'a> {
     checkout_url: &'a str,
 }
 
-pub async fn create(ctx: &ApiContext, body: &[u8]) -> Result<Response, Problem> {
-    let new = create::payment(ctx, body, Dialect::Classic).await?;
-    let payment = new.commit(ctx).await?;
-    let (client_token, checkout_url) = create::access(ctx, &payment);
-    let created = Created {
+pub fn created(
+    payment: &Payment,
+    chains: &Chains,
+    access: &Access,
+) -> Result<Bytes, serde_json::Error> {
+    wire::encode(&Created {
         payment_id: Text(payment.id),
         wallet_address: Text(payment.address),
         status: "watching",
         message: "Payment watch created successfully. Waiting for transaction.",
         expires_at: Seconds(payment.expires_at),
-        amount_to_pay: amount_to_pay(&payment, &ctx.chains),
-        client_token: &client_token,
-        checkout_url: &checkout_url,
-    };
-    answer::created(&created, &format!("/payment_status/{}", payment.id))
+        amount_to_pay: amount_to_pay(payment, chains),
+        client_token: &access.client_token,
+        checkout_url: &access.checkout_url,
+    })
 }
 
 pub async fn status(ctx: &ApiContext, id: &str, caller: Caller) -> Result<Response, Problem> {

@@ -44,6 +44,15 @@ pub enum Dialect {
     V1,
 }
 
+impl Dialect {
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Classic => "/create_payment",
+            Self::V1 => "/v1/payments",
+        }
+    }
+}
+
 /// What the classic endpoint cannot say.
 struct Terms {
     rule: MatchRule,
@@ -72,6 +81,10 @@ impl NewPayment {
     /// As it was checked: a wallet's payment gets its own address only in the commit.
     pub const fn payment(&self) -> &Payment {
         &self.payment
+    }
+
+    pub fn into_parts(self) -> (Payment, Option<Arc<Wallet>>) {
+        (self.payment, self.wallet)
     }
 
     /// Returns the payment as committed: now its address and amount are known.
@@ -328,11 +341,4 @@ fn new_id(ctx: &ApiContext, now_ms: u64) -> PaymentId {
     let mut random = [0_u8; 10];
     ctx.entropy.fill(&mut random);
     PaymentId(uuid::Builder::from_unix_timestamp_millis(now_ms, &random).into_uuid())
-}
-
-/// What opens a new payment to its payer: the token, and the page's address.
-pub fn access(ctx: &ApiContext, payment: &Payment) -> (String, String) {
-    let token = ctx.tokens.issue(payment.id, payment.grace_end());
-    let base = ctx.settings.public_url.trim_end_matches('/');
-    (token, format!("{base}/#{}", payment.id))
 }

@@ -1,7 +1,6 @@
 //! `/health` and `/stats`: how the hub and its chains are, in numbers and in words.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
@@ -47,6 +46,7 @@ struct Stats {
     polling_interval: f64,
     payments: StatusCounts,
     sockets: u64,
+    streams: u64,
     deliveries_due: u64,
     deliveries_failed: u64,
     webhooks: WebhookCounts,
@@ -179,7 +179,8 @@ pub async fn stats(ctx: &ApiContext) -> Result<Response, Problem> {
         uptime_seconds: seconds_between(ctx.started_at, now),
         polling_interval: polling_interval(ctx),
         payments: StatusCounts(counters),
-        sockets: ctx.sockets.load(Ordering::Relaxed),
+        sockets: ctx.live.seats.sockets(),
+        streams: ctx.live.seats.streams(),
         deliveries_due: counters.deliveries_due,
         deliveries_failed: counters.deliveries_exhausted,
         webhooks: WebhookCounts {

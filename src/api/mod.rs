@@ -10,11 +10,19 @@ pub mod create;
 mod create_tests;
 #[cfg(test)]
 mod create_v1_tests;
+mod creation;
+mod events;
+#[cfg(test)]
+mod events_tests;
 mod form;
 mod health;
 #[cfg(test)]
 mod health_tests;
 pub mod host;
+pub mod idempotency;
+#[cfg(test)]
+mod idempotency_tests;
+pub mod live;
 mod mistake;
 mod origin;
 pub mod pages;
@@ -25,6 +33,7 @@ mod router;
 #[cfg(test)]
 mod router_tests;
 pub mod socket;
+mod stream;
 #[cfg(test)]
 mod testing;
 pub mod token;
@@ -39,7 +48,6 @@ mod wallet_tests;
 pub mod wire;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -53,6 +61,8 @@ use crate::domain::wallet::Wallets;
 use crate::index::Index;
 use crate::ledger_task::{Entropy, Ledger};
 use crate::store::Store;
+use idempotency::InFlight;
+use live::LiveContext;
 use pages::Pages;
 pub use router::{recover, routes};
 use token::ClientTokens;
@@ -68,14 +78,15 @@ pub struct ApiContext {
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
     pub started_at: UnixMs,
-    /// Open sockets, for `/stats`.
-    pub sockets: Arc<AtomicU64>,
+    /// For those who wait for events.
+    pub live: Arc<LiveContext>,
     /// Webhooks under way, for `/stats`.
     pub gauges: Arc<Gauges>,
     /// Says whether webhooks may go to a URL.
     pub callbacks: Arc<dyn CallbackCheck>,
     pub pages: Pages,
     pub settings: ApiSettings,
+    pub in_flight: InFlight,
 }
 
 /// Looks at a callback URL before its payment is created.

@@ -70,7 +70,9 @@ impl Origin {
     pub fn mark_preflight(&self, allow: &'static str, response: &mut Response) {
         if let Self::Allowed(_) = self {
             let headers = response.headers_mut();
-            let allowed = HeaderValue::from_static("authorization, content-type, idempotency-key");
+            let allowed = HeaderValue::from_static(
+                "authorization, content-type, idempotency-key, last-event-id",
+            );
             headers.insert(
                 ACCESS_CONTROL_ALLOW_METHODS,
                 HeaderValue::from_static(allow),

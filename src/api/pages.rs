@@ -3,7 +3,7 @@
 //! Refuses to read the disk. Which files there are, the caller says.
 
 use http::HeaderMap;
-use http::header::{HeaderValue, IF_NONE_MATCH};
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue, IF_NONE_MATCH};
 use sha2::{Digest, Sha256};
 use warp::reply::Response;
 
@@ -19,7 +19,16 @@ pub struct Page {
     pub path: &'static str,
     /// `text/css; charset=utf-8`
     pub content_type: &'static str,
+    pub readers: Readers,
     pub body: &'static [u8],
+}
+
+/// Whose pages a browser lets read a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readers {
+    OwnPages,
+    /// Shops' pages too, wherever they are: what they import from here.
+    AllPages,
 }
 
 /// A file with its tag.
@@ -49,6 +58,17 @@ impl Pages {
 
 impl TaggedPage {
     pub fn serve(&self, headers: &HeaderMap) -> Response {
+        let mut response = self.answer(headers);
+        if self.page.readers == Readers::AllPages {
+            let all = HeaderValue::from_static("*");
+            response
+                .headers_mut()
+                .insert(ACCESS_CONTROL_ALLOW_ORIGIN, all);
+        }
+        response
+    }
+
+    fn answer(&self, headers: &HeaderMap) -> Response {
         let present = headers
             .get_all(IF_NONE_MATCH)
             .iter()

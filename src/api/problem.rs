@@ -2,18 +2,24 @@
 //!
 //! The one place that knows which mistake has which status. Refuses to tell what went wrong inside: that is logged.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONNECTION, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Method, StatusCode};
 use serde::Serialize;
+use serde_json::Value;
 use warp::reply::Response;
 
 use super::answer;
 use super::mistake::{Mistake, Quoted, summary};
 use super::wire;
-use crate::domain::ids::PaymentId;
+use crate::domain::ids::{PaymentId, Sequence};
 use crate::domain::ledger::Refusal;
 use crate::store::{CommitError, StoreError};
+
+/// When to come back while everything is taken, or the hub restarts.
+const RETRY_AFTER_SECONDS: &str = "5";
 
 /// What kind of error it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +28,9 @@ pub enum Kind {
     InvalidRequest,
     InvalidQuery,
     BodyUnreadable,
+    InvalidIdempotencyKey,
+    IdempotencyInFlight,
+    IdempotencyMismatch,
     InvalidToken,
     Forbidden,
     ForeignOrigin,
@@ -48,6 +57,11 @@ pub enum Kind {
     Internal,
     StoreUnavailable,
     Overloaded,
+    EpochChanged,
+    EventsGone,
+    TooManyStreams,
+    TooManyWaiting,
+    ShuttingDown,
 }
 
 impl Kind {
@@ -56,7 +70,9 @@ impl Kind {
             Self::InvalidJson | Self::InvalidRequest | Self::InvalidQuery => {
                 StatusCode::BAD_REQUEST
             }
-            Self::BodyUnreadable => StatusCode::BAD_REQUEST,
+            Self::BodyUnreadable | Self::InvalidIdempotencyKey => StatusCode::BAD_REQUEST,
+            Self::IdempotencyInFlight => StatusCode::CONFLICT,
+            Self::IdempotencyMismatch => StatusCode::UNPROCESSABLE_ENTITY,
             Self::InvalidToken => StatusCode::UNAUTHORIZED,
             Self::Forbidden | Self::ForeignOrigin => StatusCode::FORBIDDEN,
             Self::ForeignHost => StatusCode::MISDIRECTED_REQUEST,
@@ -78,6 +94,11 @@ impl Kind {
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::StoreUnavailable | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooManyStreams | Self::TooManyWaiting | Self::ShuttingDown => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::EpochChanged => StatusCode::CONFLICT,
+            Self::EventsGone => StatusCode::GONE,
         }
     }
 
@@ -88,6 +109,9 @@ impl Kind {
             Self::InvalidRequest => "invalid_request",
             Self::InvalidQuery => "invalid_query",
             Self::BodyUnreadable => "body_unreadable",
+            Self::InvalidIdempotencyKey => "invalid_idempotency_key",
+            Self::IdempotencyInFlight => "idempotency_in_flight",
+            Self::IdempotencyMismatch => "idempotency_mismatch",
             Self::InvalidToken => "invalid_token",
             Self::Forbidden => "forbidden",
             Self::ForeignOrigin => "foreign_origin",
@@ -114,6 +138,11 @@ impl Kind {
             Self::Internal => "internal_error",
             Self::StoreUnavailable => "store_unavailable",
             Self::Overloaded => "overloaded",
+            Self::EpochChanged => "epoch_changed",
+            Self::EventsGone => "events_gone",
+            Self::TooManyStreams => "too_many_streams",
+            Self::TooManyWaiting => "too_many_waiting",
+            Self::ShuttingDown => "shutting_down",
         }
     }
 
@@ -124,6 +153,9 @@ impl Kind {
             Self::InvalidRequest => "The request has mistakes",
             Self::InvalidQuery => "The query string has mistakes",
             Self::BodyUnreadable => "The body could not be read",
+            Self::InvalidIdempotencyKey => "The idempotency key is not usable",
+            Self::IdempotencyInFlight => "The same request is under way",
+            Self::IdempotencyMismatch => "The idempotency key belongs to another request",
             Self::InvalidToken => "The credential is not valid",
             Self::Forbidden => "The credential does not reach this far",
             Self::ForeignOrigin => "Pages of this origin may not do this",
@@ -150,6 +182,11 @@ impl Kind {
             Self::Internal => "The hub made a mistake",
             Self::StoreUnavailable => "The store does not answer",
             Self::Overloaded => "The hub did not answer in time",
+            Self::EpochChanged => "The event log is another one",
+            Self::EventsGone => "These events are no longer kept",
+            Self::TooManyStreams => "Too many sockets and streams are open",
+            Self::TooManyWaiting => "Too many requests wait for events",
+            Self::ShuttingDown => "The hub is shutting down",
         }
     }
 }
@@ -161,6 +198,8 @@ pub struct Problem {
     detail: String,
     mistakes: Vec<Mistake>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// Facts of this kind of error for programs, beside the usual members.
+    facts: BTreeMap<&'static str, Value>,
 }
 
 #[derive(Serialize)]
@@ -175,6 +214,8 @@ struct ProblemObject<'a> {
     errors: &'a [Mistake],
     /// The same text once more, where classic clients look for it.
     error: &'a str,
+    #[serde(flatten)]
+    facts: &'a BTreeMap<&'static str, Value>,
 }
 
 impl Problem {
@@ -184,6 +225,7 @@ impl Problem {
             detail: detail.into(),
             mistakes: Vec::new(),
             headers: Vec::new(),
+            facts: BTreeMap::new(),
         }
     }
 
@@ -239,6 +281,44 @@ impl Problem {
         Self::new(Kind::InvalidToken, why.to_string()).with_header(WWW_AUTHENTICATE, challenge)
     }
 
+    pub fn idempotency_in_flight() -> Self {
+        let detail = "a request with this Idempotency-Key is under way; send it again in a moment";
+        Self::new(Kind::IdempotencyInFlight, detail).with_header(RETRY_AFTER, "1")
+    }
+
+    /// The client counts in numbers of another log.
+    pub fn epoch_changed(theirs: &str, ours: &str) -> Self {
+        let detail = format!(
+            "the event log is not the one of epoch {}: its numbers begin anew; drop your place in it, look at the \
+             payments once, and read on from here with epoch={ours} and without after",
+            Quoted(theirs)
+        );
+        Self::new(Kind::EpochChanged, detail).with_fact("epoch", ours.into())
+    }
+
+    /// Some of what the client asks for was removed.
+    pub fn events_gone(after: Sequence, first: Sequence) -> Self {
+        let detail = format!(
+            "the log begins with event {first}, so what came after {after} is no longer whole; look at the payments \
+             once, and read on with after={before}, or without after",
+            first = first.0,
+            after = after.0,
+            before = first.0.saturating_sub(1),
+        );
+        Self::new(Kind::EventsGone, detail).with_fact("first_seq", first.0.into())
+    }
+
+    /// The same request may succeed in a moment.
+    #[must_use]
+    pub fn retry_soon(self) -> Self {
+        self.with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
+    }
+
+    fn with_fact(mut self, name: &'static str, fact: Value) -> Self {
+        self.facts.insert(name, fact);
+        self
+    }
+
     /// The rest of the body is not waited for, so the connection cannot be used again.
     #[must_use]
     pub fn closing(self) -> Self {
@@ -265,6 +345,7 @@ impl Problem {
             code,
             errors: &self.mistakes,
             error: &self.detail,
+            facts: &self.facts,
         };
         let body = wire::encode(&object).unwrap_or_else(|error| {
             tracing::error!(%error, "a problem could not be written as JSON");
@@ -321,6 +402,19 @@ impl From<Refusal> for Problem {
                 "wallet",
                 format!("{text}; configure another account's xpub"),
             ),
+            Refusal::KeyOfAnotherRequest => {
+                let remedy = format!(
+                    "{text} (another body, or another path); repeat a request byte for byte, and give a new request a new key"
+                );
+                Self::new(Kind::IdempotencyMismatch, remedy)
+            }
+            Refusal::Unanswerable(error) => {
+                tracing::error!(error = &*error as &dyn std::error::Error, %text);
+                Self::new(
+                    Kind::Internal,
+                    "the answer could not be written; see the log",
+                )
+            }
             Refusal::NoSuchPayment => Self::payment_not_found(),
             Refusal::NotCancellable(_) => Self::new(Kind::NotCancellable, text),
             Refusal::NoSuchTransfer => Self::transfer_not_found(),
@@ -339,12 +433,13 @@ impl From<Refusal> for Problem {
             | Refusal::CallbackEnded
             | Refusal::EndpointDeleted(_) => Self::new(Kind::NotRedeliverable, text),
             Refusal::View(error) => StoreError::Database(Box::new(error)).into(),
-            Refusal::NotNext { .. }
+            Refusal::AlreadyAnswered(_)
+            | Refusal::NotNext { .. }
             | Refusal::ParentMismatch { .. }
             | Refusal::NotOurs { .. }
             | Refusal::JumpWhileWatching
             | Refusal::BelowFinal(_) => {
-                tracing::error!(%text, "a command of the API was refused as if it were the follower's");
+                tracing::error!(%text, "a command of the API was refused in a way that is not for it");
                 Self::new(
                     Kind::Internal,
                     "the hub refused its own command; see the log",

@@ -17,10 +17,11 @@ use warp::{Filter, Rejection};
 
 use super::auth::Caller;
 use super::body::{self, BodyStream};
+use super::create::Dialect;
 use super::origin::Origin;
 use super::pages::TaggedPage;
 use super::problem::{Kind, Problem};
-use super::{ApiContext, answer, classic, health, transfers, v1};
+use super::{ApiContext, answer, classic, creation, events, health, stream, transfers, v1};
 
 /// How long a request may take from its head to its answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -51,7 +52,9 @@ enum Resource<'a> {
     Cancellation(&'a str),
     QrCode(&'a str),
     PaymentEvents(&'a str),
+    PaymentStream(&'a str),
     Events,
+    EventStream,
     Deliveries,
     Transfers,
     Transfer(&'a str),
@@ -173,17 +176,18 @@ async fn handle(
     caller.may_see(resource.shows_payment())?;
     if verb == Verb::Write {
         origin.may_write()?;
-        return write(ctx, resource, request).await;
+        return write(ctx, resource, caller, request).await;
     }
-    read(ctx, resource, caller, &request.query).await
+    read(ctx, resource, caller, request).await
 }
 
 async fn read(
     ctx: &ApiContext,
     resource: Resource<'_>,
     caller: Caller,
-    query: &str,
+    request: Request,
 ) -> Result<Response, Problem> {
+    let (query, headers) = (&request.query, &request.headers);
     match resource {
         Resource::Status(id) => classic::status(ctx, id, caller).await,
         Resource::Health => health::health(ctx).await,
@@ -191,8 +195,13 @@ async fn read(
         Resource::Payments => v1::list(ctx, query).await,
         Resource::Payment(id) => v1::get(ctx, id, caller).await,
         Resource::QrCode(id) => v1::qr(ctx, id).await,
-        Resource::PaymentEvents(id) => v1::payment_events(ctx, id, query).await,
-        Resource::Events => v1::events(ctx, query).await,
+        Resource::PaymentEvents(id) => events::of_payment(ctx, id, query).await,
+        Resource::Events => events::all(ctx, query).await,
+        Resource::PaymentStream(_) | Resource::EventStream if request.method == Method::HEAD => {
+            Ok(stream::head())
+        }
+        Resource::PaymentStream(id) => stream::of_payment(ctx, id, query, headers).await,
+        Resource::EventStream => stream::all(ctx, query, headers).await,
         Resource::Deliveries => v1::deliveries(ctx, query).await,
         Resource::Transfers => transfers::list(ctx, query).await,
         Resource::Transfer(id) => transfers::get(ctx, id).await,
@@ -208,11 +217,12 @@ async fn read(
 async fn write(
     ctx: &ApiContext,
     resource: Resource<'_>,
+    caller: Caller,
     request: Request,
 ) -> Result<Response, Problem> {
     match resource {
-        Resource::Creation => classic::create(ctx, &json_body(request).await?).await,
-        Resource::Payments => v1::create(ctx, &json_body(request).await?).await,
+        Resource::Creation => create(ctx, Dialect::Classic, caller, request).await,
+        Resource::Payments => create(ctx, Dialect::V1, caller, request).await,
         Resource::Assignment(id) => transfers::assign(ctx, id, &json_body(request).await?).await,
         Resource::Cancellation(id) => {
             // Nothing in it matters, but what is left unread costs the client its connection.
@@ -224,6 +234,24 @@ async fn write(
             resource.allow(),
         )),
     }
+}
+
+async fn create(
+    ctx: &ApiContext,
+    dialect: Dialect,
+    caller: Caller,
+    mut request: Request,
+) -> Result<Response, Problem> {
+    let headers = std::mem::take(&mut request.headers);
+    body::require_json(&headers)?;
+    let body = body::read(&headers, request.body).await?;
+    let request = creation::Request {
+        dialect,
+        caller,
+        headers,
+        body,
+    };
+    creation::create(ctx, request).await
 }
 
 async fn json_body(request: Request) -> Result<Bytes, Problem> {
@@ -248,7 +276,7 @@ impl<'a> Resource<'a> {
             return Some(Self::Page(page));
         }
         let mut segments = path.strip_prefix('/')?.split('/');
-        let segments: [Option<&str>; 5] = std::array::from_fn(|_| segments.next());
+        let segments: [Option<&str>; 6] = std::array::from_fn(|_| segments.next());
         Some(match segments {
             [Some("create_payment"), None, ..] => Self::Creation,
             [Some("payment_status"), Some(id), None, ..] => Self::Status(id),
@@ -256,13 +284,22 @@ impl<'a> Resource<'a> {
             [Some("stats"), None, ..] => Self::Stats,
             [Some("v1"), Some("payments"), None, ..] => Self::Payments,
             [Some("v1"), Some("payments"), Some(id), None, ..] => Self::Payment(id),
-            [Some("v1"), Some("payments"), Some(id), Some(part), None] => match part {
+            [Some("v1"), Some("payments"), Some(id), Some(part), None, ..] => match part {
                 "cancel" => Self::Cancellation(id),
                 "qr.svg" => Self::QrCode(id),
                 "events" => Self::PaymentEvents(id),
                 _ => return None,
             },
+            [
+                Some("v1"),
+                Some("payments"),
+                Some(id),
+                Some("events"),
+                Some("stream"),
+                None,
+            ] => Self::PaymentStream(id),
             [Some("v1"), Some("events"), None, ..] => Self::Events,
+            [Some("v1"), Some("events"), Some("stream"), None, ..] => Self::EventStream,
             [Some("v1"), Some("deliveries"), None, ..] => Self::Deliveries,
             [Some("v1"), Some("transfers"), None, ..] => Self::Transfers,
             [Some("v1"), Some("transfers"), Some(id), None, ..] => Self::Transfer(id),
@@ -272,6 +309,7 @@ impl<'a> Resource<'a> {
                 Some(id),
                 Some("assign"),
                 None,
+                ..,
             ] => Self::Assignment(id),
             _ => return None,
         })
@@ -297,9 +335,8 @@ impl<'a> Resource<'a> {
     /// The one payment that a payer may see here.
     const fn shows_payment(self) -> Option<&'a str> {
         match self {
-            Self::Status(id) | Self::Payment(id) | Self::QrCode(id) | Self::PaymentEvents(id) => {
-                Some(id)
-            }
+            Self::Status(id) | Self::Payment(id) | Self::QrCode(id) => Some(id),
+            Self::PaymentEvents(id) | Self::PaymentStream(id) => Some(id),
             _ => None,
         }
     }

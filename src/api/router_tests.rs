@@ -231,6 +231,27 @@ async fn pages_are_tagged_and_not_sent_twice() {
 }
 
 #[tokio::test]
+async fn what_shops_import_is_open_to_every_page_and_the_rest_is_not() {
+    let hub = Hub::new();
+    let ask = |path: &'static str, tag: &str| {
+        let request = warp::test::request().path(path);
+        let request = request.header("origin", "https://any-shop.example");
+        hub.send(request.header("if-none-match", tag))
+    };
+    let shared = ask("/paybell.js", "\"x\"").await;
+    let again = ask("/paybell.js", shared.header("etag")).await;
+    for (answer, status) in [(&shared, 200), (&again, 304)] {
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.header("access-control-allow-origin"), "*");
+    }
+    for path in ["/", "/assets/index.js"] {
+        let own = ask(path, "\"x\"").await;
+        assert_eq!(own.status, 200);
+        assert_eq!(own.header("access-control-allow-origin"), "");
+    }
+}
+
+#[tokio::test]
 async fn foreign_pages_may_not_write_and_allowed_ones_may() {
     let hub = Hub::with(ApiSettings {
         allowed_origins: vec!["https://admin.example".to_owned()],
@@ -268,11 +289,15 @@ async fn foreign_pages_may_not_write_and_allowed_ones_may() {
         preflight.header("access-control-allow-methods"),
         "GET, HEAD, POST, OPTIONS"
     );
-    assert!(
-        preflight
-            .header("access-control-allow-headers")
-            .contains("authorization")
-    );
+    for header in [
+        "authorization",
+        "content-type",
+        "idempotency-key",
+        "last-event-id",
+    ] {
+        let allowed = preflight.header("access-control-allow-headers");
+        assert!(allowed.contains(header), "{header}");
+    }
     let refused = hub.send(from("https://evil.example", "OPTIONS")).await;
     assert_eq!(refused.header("access-control-allow-methods"), "");
 }

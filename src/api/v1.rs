@@ -1,5 +1,6 @@
-//! The `/v1` endpoints: payments, their events and QR codes, the event log, deliveries.
+//! The `/v1` endpoints: payments, their QR codes, deliveries.
 
+use bytes::Bytes;
 use qrcode::render::svg::Color;
 use qrcode::{EcLevel, QrCode};
 use warp::reply::Response;
@@ -7,27 +8,30 @@ use warp::reply::Response;
 use super::ApiContext;
 use super::answer;
 use super::auth::Caller;
-use super::create::{self, Dialect, unknown_chain};
+use super::create::unknown_chain;
+use super::creation::Access;
 use super::problem::{Kind, Problem};
 use super::query::Query;
-use super::wire::PaymentObject;
 use super::wire::delivery::DeliveryObject;
-use super::wire::list::{List, event_list};
-use crate::domain::ids::{DeliveryId, PaymentId, Sequence};
+use super::wire::list::List;
+use super::wire::{self, PaymentObject};
+use crate::chains::Chains;
+use crate::domain::ids::{DeliveryId, PaymentId};
 use crate::domain::payment::{Payment, Status};
-use crate::store::{DeliveryFilter, EventScope, PaymentFilter};
+use crate::store::{DeliveryFilter, PaymentFilter};
 
 /// Pixels a side that a QR code has at least.
 const QR_PIXELS: u32 = 240;
 const DELIVERY_STATES: [&str; 3] = ["due", "delivered", "exhausted"];
 
-pub async fn create(ctx: &ApiContext, body: &[u8]) -> Result<Response, Problem> {
-    let new = create::payment(ctx, body, Dialect::V1).await?;
-    let payment = new.commit(ctx).await?;
-    let (client_token, checkout_url) = create::access(ctx, &payment);
-    let object =
-        PaymentObject::new(&payment, &ctx.chains).with_access(&client_token, &checkout_url);
-    answer::created(&object, &format!("/v1/payments/{}", payment.id))
+/// `POST /v1/payments`' answer.
+pub fn created(
+    payment: &Payment,
+    chains: &Chains,
+    access: &Access,
+) -> Result<Bytes, serde_json::Error> {
+    let object = PaymentObject::new(payment, chains);
+    wire::encode(&object.with_access(&access.client_token, &access.checkout_url))
 }
 
 pub async fn get(ctx: &ApiContext, id: &str, caller: Caller) -> Result<Response, Problem> {
@@ -86,34 +90,6 @@ pub async fn qr(ctx: &ApiContext, id: &str) -> Result<Response, Problem> {
     Ok(answer::svg(image))
 }
 
-pub async fn payment_events(ctx: &ApiContext, id: &str, query: &str) -> Result<Response, Problem> {
-    let payment = find(ctx, id).await?;
-    events_of(ctx, EventScope::Payment(payment.id), query).await
-}
-
-pub async fn events(ctx: &ApiContext, query: &str) -> Result<Response, Problem> {
-    events_of(ctx, EventScope::All, query).await
-}
-
-async fn events_of(ctx: &ApiContext, scope: EventScope, query: &str) -> Result<Response, Problem> {
-    let mut query = Query::parse(query, &["after", "limit"]);
-    let after = query.take("after", |text| {
-        let number = text.parse().map(Sequence);
-        number.map_err(|_| "after must be an event's sequence number".to_owned())
-    });
-    let limit = query.limit();
-    query.finish()?;
-    // One more than asked for tells whether anything follows.
-    let mut rows = ctx
-        .store
-        .events(scope, after.unwrap_or_default(), limit + 1)
-        .await?;
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    let next = rows.last().filter(|_| more).map(|row| row.sequence);
-    Ok(answer::json(event_list(&rows, next)))
-}
-
 pub async fn deliveries(ctx: &ApiContext, query: &str) -> Result<Response, Problem> {
     let mut query = Query::parse(query, &["payment_id", "state", "after", "limit"]);
     let filter = DeliveryFilter {
@@ -144,7 +120,7 @@ pub async fn find(ctx: &ApiContext, id: &str) -> Result<Payment, Problem> {
 }
 
 /// Whatever is not an id is the id of no payment.
-fn parse_id(id: &str) -> Result<PaymentId, Problem> {
+pub fn parse_id(id: &str) -> Result<PaymentId, Problem> {
     PaymentId::parse(id).ok_or_else(Problem::payment_not_found)
 }
 

@@ -32,9 +32,8 @@ const SANDBOX_REQUESTS_PER_DAY: u32 = 1_000_000_000;
 pub async fn run(args: DemoArgs, base: Config) -> anyhow::Result<()> {
     let block_ms = args.chain.block_ms.unwrap_or(DEFAULT_DEMO_BLOCK_MS);
     let folder = DataFolder::open(args.data)?;
-    let listener = bind(args.listen).await?;
+    let listener = bind(args.listen)?;
     let sandbox_listener = bind(args.sandbox_listen)
-        .await
         .context("the sandbox chain needs a port of its own; choose one with --sandbox-listen")?;
     let config = Config {
         listen: listener.local_addr()?,

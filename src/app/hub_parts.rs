@@ -1,7 +1,6 @@
 //! A hub: its parts put together, and its tasks run side by side until the end.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -17,11 +16,13 @@ use super::build::{self, Setting};
 use super::pages::PAGES;
 use super::print_line;
 use crate::api::host::{self, Hosts};
+use crate::api::idempotency::InFlight;
+use crate::api::live::{LiveContext, LiveLimits, Seats};
 use crate::api::pages::Pages;
-use crate::api::socket::access::OpenAccess;
-use crate::api::socket::{self, Origins, SocketContext, SocketLimits};
+use crate::api::socket;
+use crate::api::socket::handshake::Origins;
 use crate::api::token::ClientTokens;
-use crate::api::wire::{self, PaymentObject, WireEncoder};
+use crate::api::wire::WireEncoder;
 use crate::api::{self, ApiContext, ApiSettings, CallbackCheck, RunMode};
 use crate::chains::Chains;
 use crate::clock::{Clock, SystemClock};
@@ -35,7 +36,7 @@ use crate::delivery::lookup::{FairLookup, SystemLookup};
 use crate::delivery::sender::{Sender, SenderLimits};
 use crate::delivery::signature::Secret;
 use crate::domain::ids::{PaymentId, Sequence};
-use crate::domain::payment::{CallbackScope, Payment};
+use crate::domain::payment::CallbackScope;
 use crate::domain::wallet::Wallets;
 use crate::entropy::SystemEntropy;
 use crate::follower::{self, Follower, ProgressSink};
@@ -68,7 +69,7 @@ pub struct Hub {
     secrets: CallbackSecrets,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    open_sockets: Arc<AtomicU64>,
+    seats: Arc<Seats>,
     gauges: Arc<Gauges>,
     /// The demo's chain, whose controls the hub serves too.
     sandbox: Option<Sandbox>,
@@ -123,7 +124,7 @@ impl Hub {
             commits,
             clock,
             entropy,
-            open_sockets: Arc::default(),
+            seats: Arc::default(),
             gauges: Arc::default(),
             sandbox,
         })
@@ -189,7 +190,7 @@ impl Hub {
             Ok(())
         };
         // Both from the same moment on, so that the end takes the drain time once.
-        let sockets = closed(&self.open_sockets, stopped.clone(), drain);
+        let sockets = closed(&self.seats, stopped.clone(), drain);
         let outcome = tokio::try_join!(serving, sockets, ended(&mut tasks, stopped.clone(), drain));
         tasks.shutdown().await;
         tokio::task::spawn_blocking(move || store.close())
@@ -204,15 +205,15 @@ impl Hub {
         listener: &TcpListener,
         stopped: &Shutdown,
     ) -> anyhow::Result<BoxedFilter<(Response,)>> {
-        let sockets = Arc::clone(&self.open_sockets);
-        let live = socket::route(self.socket_context(Arc::clone(&sockets), stopped.clone()));
-        let http = api::routes(Arc::new(self.api_context(listener, sockets)?));
+        let live = Arc::new(self.live_context(stopped.clone()));
+        let sockets = socket::route(Arc::clone(&live));
+        let http = api::routes(Arc::new(self.api_context(listener, live)?));
         let served = match &self.sandbox {
             Some(sandbox) => {
-                let controls = live.or(sandbox.control_routes()).unify();
+                let controls = sockets.or(sandbox.control_routes()).unify();
                 controls.or(http).unify().boxed()
             }
-            None => live.or(http).unify().boxed(),
+            None => sockets.or(http).unify().boxed(),
         };
         Ok(match self.config.keyless {
             KeylessAccess::LoopbackOnly => host::guard(self.hosts()).or(served).unify().boxed(),
@@ -229,7 +230,7 @@ impl Hub {
     fn api_context(
         &self,
         listener: &TcpListener,
-        sockets: Arc<AtomicU64>,
+        live: Arc<LiveContext>,
     ) -> anyhow::Result<ApiContext> {
         Ok(ApiContext {
             ledger: self.ledger.clone(),
@@ -241,11 +242,12 @@ impl Hub {
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
             started_at: self.clock.now(),
-            sockets,
+            live,
             gauges: Arc::clone(&self.gauges),
             callbacks: Arc::new(GuardedCallbacks(self.resolver.clone())),
             pages: Pages::new(PAGES),
             settings: self.api_settings(listener)?,
+            in_flight: InFlight::default(),
         })
     }
 
@@ -277,25 +279,19 @@ impl Hub {
         })
     }
 
-    fn socket_context(&self, sockets: Arc<AtomicU64>, shutdown: Shutdown) -> SocketContext {
-        let chains = self.chains.clone();
-        SocketContext {
-            hub: Arc::clone(&self.live),
-            store: Arc::clone(&self.store) as _,
-            tokens: self.tokens(),
-            keys: Arc::new(OpenAccess),
-            clock: Arc::clone(&self.clock),
-            snapshot: Arc::new(move |payment: &Payment| {
-                let object = PaymentObject::new(payment, &chains).for_payer();
-                wire::encode(&object).unwrap_or_else(|error| {
-                    tracing::error!(%error, id = %payment.id, "a payment could not be written as JSON");
-                    bytes::Bytes::from_static(b"null")
-                })
-            }),
-            origins: self.socket_origins(),
-            limits: self.socket_limits(),
-            sockets,
+    fn live_context(&self, shutdown: Shutdown) -> LiveContext {
+        let usual = LiveContext::new(
+            Arc::clone(&self.live),
+            Arc::clone(&self.store) as _,
+            Arc::clone(&self.clock),
+            self.chains.clone(),
             shutdown,
+        );
+        LiveContext {
+            origins: self.socket_origins(),
+            limits: self.live_limits(),
+            seats: Arc::clone(&self.seats),
+            ..usual
         }
     }
 
@@ -308,16 +304,17 @@ impl Hub {
         Origins::new(public.chain(allowed.map(|o| o.as_str().to_owned())))
     }
 
-    /// Sockets leave some connections to the API. They are closed within the drain time, with a rest of it for their
-    /// last frames.
-    fn socket_limits(&self) -> SocketLimits {
-        let usual = SocketLimits::default();
-        let most = max_connections() as u64 * 9 / 10;
+    /// Those who wait leave some connections to the API. They are closed within the drain time, with a rest of it for
+    /// their last frames.
+    fn live_limits(&self) -> LiveLimits {
+        let usual = LiveLimits::default();
+        let connections = max_connections() as u64;
         let grace = (self.config.drain / 5).min(Duration::from_secs(2));
-        SocketLimits {
+        LiveLimits {
             shutdown_spread: self.config.drain / 2,
             shutdown_grace: grace,
-            connections: usual.connections.min(most),
+            connections: usual.connections.min(connections * 9 / 10),
+            long_polls: usual.long_polls.min(connections / 20),
             ..usual
         }
     }
@@ -383,11 +380,11 @@ async fn ended(
     Ok(())
 }
 
-/// Waits until the end is asked for, and then at most `drain` for the sockets to be told and closed.
-async fn closed(open: &AtomicU64, mut stopped: Shutdown, drain: Duration) -> anyhow::Result<()> {
+/// Waits until the end is asked for, and then at most `drain` for the sockets and streams to be told and closed.
+async fn closed(seats: &Seats, mut stopped: Shutdown, drain: Duration) -> anyhow::Result<()> {
     shutdown::requested(&mut stopped).await;
     let all = async {
-        while open.load(Ordering::Relaxed) > 0 {
+        while seats.sockets() + seats.streams() > 0 {
             tokio::time::sleep(SOCKETS_LOOK).await;
         }
     };

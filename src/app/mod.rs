@@ -20,6 +20,7 @@ use crate::config::{Config, KeysConfigured};
 use crate::entropy::SystemEntropy;
 use crate::ledger_task::Entropy;
 use crate::sandbox::{self, Sandbox, SandboxOptions};
+use crate::server;
 use crate::server::descriptors::max_connections;
 use crate::shutdown::Shutdown;
 pub use demo::run as demo;
@@ -30,7 +31,7 @@ const SANDBOX_SHARE: usize = 8;
 /// Runs the hub against the configured chains until a signal ends it.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     config.check_bind(KeysConfigured::None)?;
-    let listener = bind(config.listen).await?;
+    let listener = bind(config.listen)?;
     let (stop, stopped) = watch::channel(false);
     let hub = hub_parts::Hub::build(&config, build::Setting::Real, None).await?;
     print_line("hub", &base_url(&listener)?);
@@ -56,7 +57,7 @@ async fn run_until_signal(
 
 /// Runs the sandbox chain alone until a signal ends it.
 pub async fn sandbox(args: SandboxArgs) -> anyhow::Result<()> {
-    let listener = bind(args.listen).await?;
+    let listener = bind(args.listen)?;
     let (stop, stopped) = watch::channel(false);
     let chain = new_sandbox(&args.chain, args.chain.block_ms.unwrap_or(DEFAULT_BLOCK_MS));
     print_line("sandbox", &base_url(&listener)?);
@@ -88,9 +89,8 @@ async fn run_sandbox(chain: Sandbox, listener: TcpListener, stopped: Shutdown) {
     );
 }
 
-async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
+fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    server::listen(address)
         .with_context(|| format!("cannot listen on {address}; is something else using it? Choose another address: --listen, or for serve 'listen' in the configuration or PAYBELL_LISTEN"))
 }
 

@@ -1,17 +1,23 @@
 //! The files of `web/`, built into the program.
 
-use crate::api::pages::Page;
+use crate::api::pages::{Page, Readers};
 
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
+/// Browsers show it, compilers do not care.
+const TYPES: &str = "text/plain; charset=utf-8";
 
 macro_rules! page {
     ($path:literal, $content_type:expr, $file:literal) => {
+        page!($path, $content_type, $file, Readers::OwnPages)
+    };
+    ($path:literal, $content_type:expr, $file:literal, $readers:expr) => {
         Page {
             path: $path,
             content_type: $content_type,
+            readers: $readers,
             body: include_bytes!(concat!("../../web/", $file)),
         }
     };
@@ -19,11 +25,12 @@ macro_rules! page {
 
 pub const PAGES: &[Page] = &[
     page!("/", HTML, "index.html"),
+    page!("/paybell.js", JAVASCRIPT, "paybell.js", Readers::AllPages),
+    page!("/paybell.d.ts", TYPES, "paybell.d.ts", Readers::AllPages),
     page!("/favicon.svg", SVG, "favicon.svg"),
     page!("/assets/style.css", CSS, "style.css"),
     page!("/assets/index.js", JAVASCRIPT, "index.js"),
     page!("/assets/api.js", JAVASCRIPT, "api.js"),
-    page!("/assets/live.js", JAVASCRIPT, "live.js"),
     page!("/assets/payment.js", JAVASCRIPT, "payment.js"),
     page!("/assets/overview.js", JAVASCRIPT, "overview.js"),
     page!("/assets/dom.js", JAVASCRIPT, "dom.js"),

@@ -13,7 +13,8 @@ use super::chain::BlockHeader;
 use super::claim::{Claim, ClaimKey, ClaimQuery};
 use super::delivery::{Delivery, DeliveryUpdate};
 use super::endpoints::{EndpointChange, Endpoints};
-use super::event::Event;
+use super::event::{Event, LoggedEvent};
+use super::idempotency::{IdempotencyKey, KeptAnswer};
 use super::ids::{
     ChainId, DeliveryId, EndpointId, Height, PaymentId, Sequence, TransferKey, TxId, UnixMs,
     Watched,
@@ -80,8 +81,14 @@ pub trait View {
         time: UnixMs,
         limit: usize,
     ) -> Result<Vec<PaymentId>, ViewError>;
+    /// What a keyed request was answered, while it is kept.
+    fn kept_answer(&self, key: IdempotencyKey) -> Result<Option<KeptAnswer>, ViewError>;
+    /// Keys of the answers given before `time` (exclusive), oldest first.
+    fn answers_before(&self, time: UnixMs, limit: usize) -> Result<Vec<IdempotencyKey>, ViewError>;
     /// The number that the next event gets.
     fn next_sequence(&self) -> Result<Sequence, ViewError>;
+    /// Events of the log from this number on.
+    fn log(&self, from: Sequence, limit: usize) -> Result<Vec<LoggedEvent>, ViewError>;
     fn endpoints(&self) -> Result<Arc<Endpoints>, ViewError>;
     fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, ViewError>;
     /// What is owed to an account-wide endpoint, soonest first.
@@ -114,6 +121,13 @@ pub struct PaymentChange {
     pub after: Option<Payment>,
 }
 
+/// An answer to be kept, or to be forgotten.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnswerChange {
+    pub key: IdempotencyKey,
+    pub after: Option<KeptAnswer>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChainChange {
     /// The tip moves on by one block.
@@ -137,6 +151,7 @@ pub struct Changes {
     pub chain: Option<(ChainId, ChainChange)>,
     /// The account has given out every index below this one.
     pub next_index: Option<(AccountId, NextIndex)>,
+    pub answers: Vec<AnswerChange>,
     pub endpoints: Vec<EndpointChange>,
     /// Of events that are in the log already.
     pub deliveries: Vec<DeliveryUpdate>,

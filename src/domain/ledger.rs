@@ -12,6 +12,7 @@ use super::changes::{ChainChange, Changes, PaymentChange, Timer, Unfinished, Vie
 use super::draft::Draft;
 use super::endpoints::MAX_ENDPOINTS;
 use super::event::{AfterCompletion, Event, EventKind};
+use super::idempotency::Answer;
 use super::ids::{BlockHash, ChainId, EndpointId, Height, PaymentId, TransferKey, UnixMs};
 use super::outbox::MAX_ATTEMPTS_ON_RECORD;
 use super::payment::{AmountMode, Assignment, ChainPoint, Payment, Status, TransferState};
@@ -37,6 +38,12 @@ pub enum Refusal {
         "the next addresses of wallet {0} are all watched by payments made without it: set its first_index beyond them"
     )]
     WalletCrowded(WalletName),
+    #[error("the request has been answered before")]
+    AlreadyAnswered(Box<Answer>),
+    #[error("the idempotency key was used for another request")]
+    KeyOfAnotherRequest,
+    #[error("the answer could not be written")]
+    Unanswerable(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("there is no such payment")]
     NoSuchPayment,
     #[error("a payment that is {} cannot be cancelled", .0.as_str())]

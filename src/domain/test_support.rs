@@ -14,7 +14,8 @@ use super::changes::{ChainChange, Changes, Cursor, PaymentKeys, Timer, View, Vie
 use super::claim::{Claim, ClaimOrder, ClaimQuery, Width};
 use super::delivery::{Attempt, Delivery, DeliveryState, DeliveryUpdate};
 use super::endpoints::Endpoints;
-use super::event::Event;
+use super::event::{Event, LoggedEvent};
+use super::idempotency::{IdempotencyKey, KeptAnswer};
 use super::ids::{
     BlockHash, ChainId, DeliveryId, EndpointId, Height, PaymentId, Sequence, TransferKey, TxId,
     UnixMs, Watched,
@@ -186,6 +187,7 @@ pub struct MemoryState {
     /// The first has number 1.
     pub events: Vec<Event>,
     pub indices: BTreeMap<AccountId, NextIndex>,
+    pub answers: BTreeMap<IdempotencyKey, KeptAnswer>,
     pub endpoints: Arc<Endpoints>,
     pub deliveries: BTreeMap<DeliveryId, Delivery>,
     pub attempts: BTreeMap<(DeliveryId, u32), Attempt>,
@@ -242,6 +244,12 @@ impl MemoryState {
             self.update_delivery(update);
         }
         self.indices.extend(changes.next_index);
+        for change in &changes.answers {
+            match &change.after {
+                Some(after) => self.answers.insert(change.key, after.clone()),
+                None => self.answers.remove(&change.key),
+            };
+        }
         if let Some((chain, change)) = changes.chain {
             self.apply_chain(chain, change);
         }
@@ -482,8 +490,35 @@ impl View for MemoryState {
         Ok(ringing.into_iter().take(limit).map(|(_, id)| id).collect())
     }
 
+    fn kept_answer(&self, key: IdempotencyKey) -> Result<Option<KeptAnswer>, ViewError> {
+        Ok(self.answers.get(&key).cloned())
+    }
+
+    fn answers_before(&self, time: UnixMs, limit: usize) -> Result<Vec<IdempotencyKey>, ViewError> {
+        let old = self
+            .answers
+            .iter()
+            .filter(|(_, kept)| kept.created_at < time);
+        let mut old: Vec<_> = old.map(|(key, kept)| (kept.created_at, *key)).collect();
+        old.sort_unstable();
+        Ok(old.into_iter().take(limit).map(|(_, key)| key).collect())
+    }
+
     fn next_sequence(&self) -> Result<Sequence, ViewError> {
         Ok(Sequence(self.events.len() as u64 + 1))
+    }
+
+    fn log(&self, from: Sequence, limit: usize) -> Result<Vec<LoggedEvent>, ViewError> {
+        let events = (1..).zip(&self.events).map(|(number, event)| LoggedEvent {
+            sequence: Sequence(number),
+            kind: event.kind,
+            at: event.at,
+            payment: event.payment.as_ref().map(|p| p.id),
+        });
+        Ok(events
+            .filter(|event| event.sequence >= from)
+            .take(limit)
+            .collect())
     }
 
     fn endpoints(&self) -> Result<Arc<Endpoints>, ViewError> {

@@ -53,7 +53,7 @@ mod tests {
 
     use super::*;
     use crate::hub::tests::row;
-    use crate::hub::{Next, Outbox};
+    use crate::hub::{Framing, Next, Outbox};
     use crate::store::{EventScope, NewEvent};
 
     fn commit(sequences: std::ops::RangeInclusive<u64>) -> Arc<Write> {
@@ -88,8 +88,8 @@ mod tests {
     async fn a_burst_beyond_the_queue_reaches_a_reading_socket_whole_though_another_is_stuck() {
         let hub = Hub::new("e");
         let (reading, stuck) = (
-            hub.outbox(Default::default()),
-            hub.outbox(Default::default()),
+            hub.outbox(Default::default(), Framing::Socket),
+            hub.outbox(Default::default(), Framing::Socket),
         );
         let _reading = hub.subscribe(EventScope::All, &reading);
         let _stuck = hub.subscribe(EventScope::All, &stuck);

@@ -1,15 +1,15 @@
 //! Floor 1, the hub: which socket listens to what, and the fan-out of each committed event to them.
 //!
-//! An event is encoded at most once per kind of channel, only when somebody listens, and its bytes are shared. The
-//! publisher never waits: it puts pointers into bounded queues. Refuses to know sockets, JSON bodies and the store's reads.
+//! An event is written at most once per kind of channel and of framing, only when somebody listens, and its bytes are
+//! shared. The publisher never waits: it puts pointers into bounded queues. Refuses to know sockets, JSON bodies and the store's reads.
 
 mod announce;
+mod frames;
 mod outbox;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use bytes::Bytes;
 use dashmap::DashMap;
 use tokio::sync::watch;
 
@@ -17,6 +17,7 @@ use crate::domain::ids::{PaymentId, Sequence};
 use crate::store::{EventRow, EventScope};
 
 pub use announce::announce;
+pub use frames::{Frames, Framing, passing_record};
 pub use outbox::{Next, Outbox, OutboxLimits, Push};
 
 type Listeners = Vec<Arc<Outbox>>;
@@ -24,8 +25,7 @@ type Listeners = Vec<Arc<Outbox>>;
 /// Who listens. All methods may be called from any thread.
 #[derive(Debug)]
 pub struct Hub {
-    /// The store's epoch as JSON text, quotes included.
-    epoch: String,
+    frames: Frames,
     by_payment: DashMap<PaymentId, Listeners>,
     to_all: RwLock<Listeners>,
     newest: watch::Sender<Sequence>,
@@ -44,7 +44,7 @@ impl Hub {
     /// `epoch` names the event log whose numbers are published.
     pub fn new(epoch: &str) -> Arc<Self> {
         Arc::new(Self {
-            epoch: serde_json::Value::from(epoch).to_string(),
+            frames: Frames::new(epoch),
             by_payment: DashMap::new(),
             to_all: RwLock::default(),
             newest: watch::Sender::new(Sequence(0)),
@@ -52,9 +52,14 @@ impl Hub {
         })
     }
 
-    /// A queue for one socket, which any number of its channels then feed.
-    pub fn outbox(&self, limits: OutboxLimits) -> Arc<Outbox> {
-        Arc::new(Outbox::new(limits, Arc::clone(&self.crowded)))
+    /// A queue for one socket or stream, which any number of its channels then feed.
+    pub fn outbox(&self, limits: OutboxLimits, framing: Framing) -> Arc<Outbox> {
+        Arc::new(Outbox::new(limits, framing, Arc::clone(&self.crowded)))
+    }
+
+    /// What writes this hub's messages.
+    pub const fn frames(&self) -> &Frames {
+        &self.frames
     }
 
     /// From now on, every event of the scope that is published goes into the queue. A queue listens to a scope once.
@@ -106,10 +111,11 @@ impl Hub {
         let Some(listeners) = self.by_payment.get(&payment) else {
             return;
         };
-        let frame = Bytes::from(format!(
-            r#"{{"push":{{"channel":"payment:{payment}","progress":{{"confirmations":{confirmations},"required":{required}}}}}}}"#
-        ));
+        let mut written = [const { None }; Framing::COUNT];
         for outbox in listeners.iter() {
+            let framing = outbox.framing();
+            let frame = written[framing as usize]
+                .get_or_insert_with(|| frames::progress(framing, payment, confirmations, required));
             outbox.push(Push::Progress {
                 payment,
                 frame: frame.clone(),
@@ -123,34 +129,17 @@ impl Hub {
     }
 
     fn fan_out(&self, row: &EventRow, channel: EventScope, listeners: &[Arc<Outbox>]) {
-        if listeners.is_empty() {
-            return;
-        }
-        let frame = self.encode(row, channel);
+        let mut written = [const { None }; Framing::COUNT];
         for outbox in listeners {
+            let framing = outbox.framing();
+            let frame = written[framing as usize]
+                .get_or_insert_with(|| self.frames.event(framing, row, channel));
             outbox.push(Push::Event {
                 channel,
                 sequence: row.sequence,
                 frame: frame.clone(),
             });
         }
-    }
-
-    fn encode(&self, row: &EventRow, channel: EventScope) -> Bytes {
-        const ENVELOPE_BYTES: usize = 160;
-        let mut frame = Vec::with_capacity(row.body.len() + self.epoch.len() + ENVELOPE_BYTES);
-        let channel = match channel {
-            EventScope::All => "payments".to_owned(),
-            EventScope::Payment(id) => format!("payment:{id}"),
-        };
-        let head = format!(
-            r#"{{"push":{{"channel":"{channel}","epoch":{},"seq":{},"event":"#,
-            self.epoch, row.sequence.0
-        );
-        frame.extend_from_slice(head.as_bytes());
-        frame.extend_from_slice(&row.body);
-        frame.extend_from_slice(b"}}");
-        frame.into()
     }
 
     fn unsubscribe(&self, scope: EventScope, outbox: &Arc<Outbox>) {
@@ -181,6 +170,8 @@ impl Drop for Subscription {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use bytes::Bytes;
+
     use super::*;
     use crate::domain::event::EventKind;
     use crate::domain::ids::{EventId, UnixMs};
@@ -212,8 +203,8 @@ pub(crate) mod tests {
     fn each_channel_gets_its_events_in_its_own_envelope() {
         let hub = Hub::new("e\"1");
         let (one, all) = (
-            hub.outbox(Default::default()),
-            hub.outbox(Default::default()),
+            hub.outbox(Default::default(), Framing::Socket),
+            hub.outbox(Default::default(), Framing::Socket),
         );
         let _one = hub.subscribe(EventScope::Payment(payment(1)), &one);
         let _all = hub.subscribe(EventScope::All, &all);
@@ -237,7 +228,7 @@ pub(crate) mod tests {
     #[test]
     fn progress_goes_to_the_payment_s_channel_only() {
         let hub = Hub::new("e");
-        let outbox = hub.outbox(Default::default());
+        let outbox = hub.outbox(Default::default(), Framing::Socket);
         let _all = hub.subscribe(EventScope::All, &outbox);
         hub.progress(payment(1), 6, 19);
         assert!(drain(&outbox).is_empty());
@@ -255,7 +246,9 @@ pub(crate) mod tests {
     #[test]
     fn listeners_share_one_encoding() {
         let hub = Hub::new("e");
-        let outboxes: Vec<_> = (0..3).map(|_| hub.outbox(Default::default())).collect();
+        let outboxes: Vec<_> = (0..3)
+            .map(|_| hub.outbox(Default::default(), Framing::Socket))
+            .collect();
         let _subscriptions: Vec<_> = outboxes
             .iter()
             .map(|o| hub.subscribe(EventScope::All, o))
@@ -275,8 +268,8 @@ pub(crate) mod tests {
     fn a_dropped_subscription_hears_nothing_and_leaves_nothing() {
         let hub = Hub::new("e");
         let (first, second) = (
-            hub.outbox(Default::default()),
-            hub.outbox(Default::default()),
+            hub.outbox(Default::default(), Framing::Socket),
+            hub.outbox(Default::default(), Framing::Socket),
         );
         let scope = EventScope::Payment(payment(1));
         let subscriptions = [
@@ -297,11 +290,12 @@ pub(crate) mod tests {
     #[test]
     fn one_slow_queue_does_not_touch_another() {
         let hub = Hub::new("e");
-        let slow = hub.outbox(OutboxLimits {
+        let limits = OutboxLimits {
             messages: 2,
             bytes: 1000,
-        });
-        let quick = hub.outbox(Default::default());
+        };
+        let slow = hub.outbox(limits, Framing::Socket);
+        let quick = hub.outbox(Default::default(), Framing::Socket);
         let _slow = hub.subscribe(EventScope::All, &slow);
         let _quick = hub.subscribe(EventScope::All, &quick);
         for n in 1..=10 {

@@ -1,4 +1,4 @@
-//! One socket's bounded queue: what its channels owe it and it has not been sent yet.
+//! One socket's or stream's bounded queue: what its channels owe it and it has not been sent yet.
 //!
 //! Any thread may push; one session pops. Refuses to block a pusher, and refuses to drop anything silently: a queue
 //! that would grow beyond its limit is emptied and stays `Slow`, which its session answers by closing the socket.
@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+use super::frames::Framing;
 use crate::domain::ids::{PaymentId, Sequence};
 use crate::store::EventScope;
 
@@ -105,6 +106,7 @@ struct State {
 #[derive(Debug)]
 pub struct Outbox {
     limits: OutboxLimits,
+    framing: Framing,
     state: Mutex<State>,
     filled: Notify,
     crowded: Arc<AtomicUsize>,
@@ -112,7 +114,7 @@ pub struct Outbox {
 
 impl Outbox {
     /// `crowded` counts the queues that are more than half full.
-    pub(super) fn new(limits: OutboxLimits, crowded: Arc<AtomicUsize>) -> Self {
+    pub(super) fn new(limits: OutboxLimits, framing: Framing, crowded: Arc<AtomicUsize>) -> Self {
         let state = State {
             queue: VecDeque::new(),
             bytes: 0,
@@ -120,10 +122,15 @@ impl Outbox {
         };
         Self {
             limits,
+            framing,
             state: Mutex::new(state),
             filled: Notify::new(),
             crowded,
         }
+    }
+
+    pub fn framing(&self) -> Framing {
+        self.framing
     }
 
     /// Takes the oldest message. Only the socket's own session may call this.
@@ -225,7 +232,11 @@ mod tests {
 
     fn outbox(messages: usize, bytes: usize) -> (Outbox, Arc<AtomicUsize>) {
         let crowded = Arc::new(AtomicUsize::new(0));
-        let outbox = Outbox::new(OutboxLimits { messages, bytes }, Arc::clone(&crowded));
+        let outbox = Outbox::new(
+            OutboxLimits { messages, bytes },
+            Framing::Socket,
+            Arc::clone(&crowded),
+        );
         (outbox, crowded)
     }
 

@@ -7,6 +7,7 @@ mod stall;
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
@@ -27,11 +28,31 @@ use stall::Unstalled;
 /// From the connection's first byte, or the last answer, to the end of the next request's headers.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a client may take none of the bytes that wait for it.
-const WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(30);
+const WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(20);
 /// Bytes of one connection's read buffer; also bounds a request's headers.
 const MAX_BUFFER_BYTES: usize = 32 * 1024;
+/// Connections that the kernel holds until they are accepted: a restart brings all clients back at once. Linux caps it at
+/// `net.core.somaxconn`; beyond, clients try again after a second.
+const BACKLOG: u32 = 4_096;
 /// After `accept` failed, usually because no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Listens on an address, ready for many connections at once.
+///
+/// # Errors
+/// The address cannot be used.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    // Else a restart would have to wait until the old connections are forgotten. On Windows it means something else.
+    if cfg!(not(windows)) {
+        socket.set_reuseaddr(true)?;
+    }
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Serves `max_connections` at once, while further ones wait in the kernel's queue, until `shutdown` turns true; then
 /// takes no more, finishes what was asked, and waits at most `drain` for it.
@@ -75,11 +96,12 @@ async fn serve_one<S>(
     stream: TcpStream,
     service: S,
     mut shutdown: Shutdown,
-    _place: OwnedSemaphorePermit,
+    place: OwnedSemaphorePermit,
 ) where
     S: Service<Request<Incoming>, Response = Response, Error = Infallible>,
 {
-    let stream = TokioIo::new(Unstalled::new(stream, WRITE_STALL_TIMEOUT));
+    // The place goes with the stream: a connection that becomes a socket keeps it.
+    let stream = TokioIo::new(Unstalled::new(stream, WRITE_STALL_TIMEOUT, place));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_READ_TIMEOUT)

@@ -10,19 +10,22 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-/// A stream whose writes fail once the peer has taken nothing for `patience`.
+/// A stream whose writes fail once the peer has taken nothing for `patience`. `K` is kept for as long as the stream lasts,
+/// whoever holds it by then.
 #[derive(Debug)]
-pub struct Unstalled<S> {
+pub struct Unstalled<S, K> {
     stream: S,
+    _kept: K,
     patience: Duration,
     /// Runs while a write waits; absent otherwise, so that idle connections stay small.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Unstalled<S> {
-    pub const fn new(stream: S, patience: Duration) -> Self {
+impl<S, K> Unstalled<S, K> {
+    pub const fn new(stream: S, patience: Duration, kept: K) -> Self {
         Self {
             stream,
+            _kept: kept,
             patience,
             deadline: None,
         }
@@ -47,7 +50,7 @@ impl<S> Unstalled<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Unstalled<S> {
+impl<S: AsyncRead + Unpin, K: Unpin> AsyncRead for Unstalled<S, K> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -57,7 +60,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Unstalled<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Unstalled<S> {
+impl<S: AsyncWrite + Unpin, K: Unpin> AsyncWrite for Unstalled<S, K> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -99,7 +102,7 @@ mod tests {
     #[tokio::test]
     async fn a_peer_that_takes_nothing_is_given_up() {
         let (near, _far) = tokio::io::duplex(16);
-        let mut stream = Unstalled::new(near, Duration::from_millis(20));
+        let mut stream = Unstalled::new(near, Duration::from_millis(20), ());
         let error = stream.write_all(&[0; 64]).await.expect_err("a stall");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
@@ -107,7 +110,7 @@ mod tests {
     #[tokio::test]
     async fn a_wait_that_ended_is_forgotten() {
         let (near, mut far) = tokio::io::duplex(16);
-        let mut stream = Unstalled::new(near, Duration::from_secs(3600));
+        let mut stream = Unstalled::new(near, Duration::from_secs(3600), ());
         let reading = tokio::spawn(async move { far.read_exact(&mut [0; 64]).await.map(drop) });
         stream.write_all(&[0; 64]).await.expect("written");
         reading.await.expect("joined").expect("read");

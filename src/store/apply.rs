@@ -9,8 +9,9 @@ use super::tables;
 use super::view::{WriteTable, WriteTables, cursor_of, database, get};
 use super::{StoreError, Write};
 use crate::domain::chain::BlockHeader;
-use crate::domain::changes::{ChainChange, PaymentChange, PaymentKeys};
+use crate::domain::changes::{AnswerChange, ChainChange, PaymentChange, PaymentKeys};
 use crate::domain::endpoints::{EndpointChange, Endpoints};
+use crate::domain::idempotency::KeptAnswer;
 use crate::domain::ids::{ChainId, EndpointId, Height, PaymentId, TransferKey};
 use crate::domain::payment::{Payment, Status, TransferRecord, TransferState};
 
@@ -77,10 +78,27 @@ impl Apply<'_, '_> {
         if let Some((account, next)) = &write.changes.next_index {
             put(&mut self.tables.accounts, &account.0, next)?;
         }
+        for change in &write.changes.answers {
+            self.answer(change)?;
+        }
         if let Some(prune) = write.prune {
             self.prune_events(prune)?;
         }
         Ok(())
+    }
+
+    fn answer(&mut self, change: &AnswerChange) -> Result<(), StoreError> {
+        let key = change.key;
+        if let Some(old) = get::<KeptAnswer>(&self.tables.answers, &key.0)? {
+            let old = tables::answer_time(old.created_at, key);
+            remove(&mut self.tables.answer_times, &old)?;
+        }
+        let Some(answer) = &change.after else {
+            return remove(&mut self.tables.answers, &key.0);
+        };
+        put(&mut self.tables.answers, &key.0, answer)?;
+        let at = tables::answer_time(answer.created_at, key);
+        mark(&mut self.tables.answer_times, &at)
     }
 
     fn endpoint(&mut self, change: &EndpointChange) -> Result<(), StoreError> {

@@ -29,7 +29,8 @@ use crate::domain::chain::BlockHeader;
 use crate::domain::changes::{Changes, Cursor, View};
 use crate::domain::delivery::{Attempt, Delivery};
 use crate::domain::endpoints::Endpoints;
-use crate::domain::event::EventKind;
+use crate::domain::event::{EventKind, LoggedEvent};
+use crate::domain::idempotency::{IdempotencyKey, KeptAnswer};
 use crate::domain::ids::{
     ChainId, DeliveryId, EndpointId, EventId, Height, PaymentId, Sequence, TransferKey, UnixMs,
     Watched,
@@ -92,6 +93,18 @@ pub struct EventRow {
     pub payment: Option<PaymentId>,
     /// The JSON object that sockets push and webhooks carry.
     pub body: Bytes,
+}
+
+impl EventRow {
+    /// What decisions need to know of it.
+    pub const fn logged(&self) -> LoggedEvent {
+        LoggedEvent {
+            sequence: self.sequence,
+            kind: self.kind,
+            at: self.at,
+            payment: self.payment,
+        }
+    }
 }
 
 /// An event to be written, with the endpoints it is owed to.
@@ -305,6 +318,8 @@ pub trait Store: Send + Sync + 'static {
     async fn confirming(&self) -> Result<Vec<Payment>, StoreError>;
     /// How far a wallet's account has come.
     async fn next_index(&self, account: AccountId) -> Result<NextIndex, StoreError>;
+    /// What a keyed request was answered, while it is kept.
+    async fn kept_answer(&self, key: IdempotencyKey) -> Result<Option<KeptAnswer>, StoreError>;
     /// How many payments are open on a chain, and when the oldest was created.
     async fn open_on(&self, chain: ChainId) -> Result<OpenPayments, StoreError>;
 }

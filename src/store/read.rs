@@ -16,6 +16,7 @@ use crate::domain::address::Address;
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::{Cursor, Timer};
 use crate::domain::delivery::{Attempt, Delivery};
+use crate::domain::idempotency::{IdempotencyKey, KeptAnswer};
 use crate::domain::ids::{
     ChainId, DeliveryId, Height, PaymentId, Sequence, TransferKey, UnixMs, Watched,
 };
@@ -82,6 +83,10 @@ impl Snapshot {
             .filter(|p| filter.chain.is_none_or(|chain| p.chain == chain))
             .collect();
         Ok(Page { items, next: None })
+    }
+
+    pub fn kept_answer(&self, key: IdempotencyKey) -> Result<Option<KeptAnswer>, StoreError> {
+        get(&self.open(tables::ANSWERS)?, &key.0)
     }
 
     pub fn transfer(&self, key: &TransferKey) -> Result<Option<TransferRecord>, StoreError> {

@@ -26,6 +26,7 @@ use crate::domain::chain::BlockHeader;
 use crate::domain::changes::Cursor;
 use crate::domain::delivery::{Attempt, Delivery};
 use crate::domain::endpoints::Endpoints;
+use crate::domain::idempotency::{IdempotencyKey, KeptAnswer};
 use crate::domain::ids::{ChainId, DeliveryId, Height, PaymentId, Sequence, TransferKey, UnixMs};
 use crate::domain::payment::{Payment, TransferRecord};
 use crate::domain::target::Target;
@@ -33,7 +34,7 @@ use crate::domain::transfer::TransferPlace;
 use crate::domain::wallet::NextIndex;
 
 /// The format that this program writes; see the file's `meta` table. 2 has wallets, 3 assignments by hand, 4 webhook
-/// endpoints and an outbox for each target; older files are taken over.
+/// endpoints, an outbox for each target and kept answers; older files are taken over.
 const FORMAT: u32 = 4;
 /// The first format with an outbox for each target.
 const OUTBOX_BY_TARGET: u32 = 4;
@@ -489,6 +490,10 @@ impl Store for RedbStore {
 
     async fn next_index(&self, account: AccountId) -> Result<NextIndex, StoreError> {
         self.query(move |s| s.next_index(account)).await
+    }
+
+    async fn kept_answer(&self, key: IdempotencyKey) -> Result<Option<KeptAnswer>, StoreError> {
+        self.query(move |s| s.kept_answer(key)).await
     }
 
     async fn open_on(&self, chain: ChainId) -> Result<OpenPayments, StoreError> {

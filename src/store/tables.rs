@@ -7,6 +7,7 @@ use redb::TableDefinition;
 use crate::domain::amount::Amount;
 use crate::domain::changes::Timer;
 use crate::domain::claim::{Claim, ClaimGroup, ClaimKey, Width};
+use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ids::{
     ChainId, DeliveryId, EndpointId, Height, PaymentId, Sequence, TransferKey, TxId, UnixMs,
     Watched,
@@ -65,6 +66,10 @@ tables! {
     ATTEMPTS = "attempts";
     /// account -> its next index
     ACCOUNTS = "accounts";
+    /// idempotency key -> what the request was answered
+    ANSWERS = "answers";
+    /// time, idempotency key
+    ANSWER_TIMES = "answer_times";
     /// endpoint -> row
     ENDPOINTS = "endpoints";
 }
@@ -334,6 +339,15 @@ pub fn lane_sequence(key: &[u8]) -> Option<Sequence> {
 
 pub fn attempt(id: DeliveryId, number: u32) -> Vec<u8> {
     [&delivery(id)[..], &number.to_be_bytes()].concat()
+}
+
+pub fn answer_time(at: UnixMs, key: IdempotencyKey) -> Vec<u8> {
+    [&at.0.to_be_bytes()[..], &key.0].concat()
+}
+
+/// The key at the end of an answer's time.
+pub fn answer_from(bytes: &[u8]) -> Option<IdempotencyKey> {
+    Some(IdempotencyKey(bytes.get(8..)?.try_into().ok()?))
 }
 
 pub fn cursor(chain: ChainId) -> Vec<u8> {

@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use redb::{AccessGuard, ReadableTable, Table, WriteTransaction};
 
-use super::StoreError;
 use super::rows::{CursorHeights, Stored};
 use super::tables::{self, Bytes};
 use super::writer::Current;
+use super::{EventRow, StoreError};
 use crate::domain::account_key::AccountId;
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::{Cursor, Timer, View, ViewError};
 use crate::domain::claim::{Claim, ClaimOrder, ClaimQuery, Width};
 use crate::domain::delivery::Delivery;
 use crate::domain::endpoints::Endpoints;
+use crate::domain::event::LoggedEvent;
+use crate::domain::idempotency::{IdempotencyKey, KeptAnswer};
 use crate::domain::ids::{
     ChainId, DeliveryId, EndpointId, Height, PaymentId, Sequence, TransferKey, TxId, UnixMs,
     Watched,
@@ -45,6 +47,8 @@ pub struct WriteTables<'txn> {
     pub lanes: WriteTable<'txn>,
     pub attempts: WriteTable<'txn>,
     pub accounts: WriteTable<'txn>,
+    pub answers: WriteTable<'txn>,
+    pub answer_times: WriteTable<'txn>,
     pub endpoints: WriteTable<'txn>,
 }
 
@@ -71,6 +75,8 @@ impl<'txn> WriteTables<'txn> {
             lanes: open(tables::LANES)?,
             attempts: open(tables::ATTEMPTS)?,
             accounts: open(tables::ACCOUNTS)?,
+            answers: open(tables::ANSWERS)?,
+            answer_times: open(tables::ANSWER_TIMES)?,
             endpoints: open(tables::ENDPOINTS)?,
         })
     }
@@ -303,8 +309,33 @@ impl View for CommitView<'_, '_> {
             .map_err(view_error)
     }
 
+    fn kept_answer(&self, key: IdempotencyKey) -> Result<Option<KeptAnswer>, ViewError> {
+        get(&self.tables.answers, &key.0).map_err(view_error)
+    }
+
+    fn answers_before(&self, time: UnixMs, limit: usize) -> Result<Vec<IdempotencyKey>, ViewError> {
+        let end = time.0.to_be_bytes();
+        let found = keys(&self.tables.answer_times, &[], &end, limit).map_err(view_error)?;
+        Ok(found
+            .iter()
+            .filter_map(|key| tables::answer_from(key))
+            .collect())
+    }
+
     fn next_sequence(&self) -> Result<Sequence, ViewError> {
         Ok(self.current.state.next_sequence)
+    }
+
+    fn log(&self, from: Sequence, limit: usize) -> Result<Vec<LoggedEvent>, ViewError> {
+        let from = tables::sequence(from);
+        let range = self.tables.events.range::<&[u8]>(&from[..]..);
+        let rows = range.map_err(database).map_err(view_error)?.take(limit);
+        rows.map(|entry| {
+            let (_, row) = entry.map_err(database)?;
+            EventRow::decode(row.value()).map(|row| row.logged())
+        })
+        .collect::<Result<_, _>>()
+        .map_err(view_error)
     }
 
     fn endpoints(&self) -> Result<Arc<Endpoints>, ViewError> {

@@ -18,34 +18,38 @@ const BROWSERS = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/go
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 /** Starts `paybell demo` on free ports. Answers its address and how to stop it. */
-export async function startDemo() {
+export const startDemo = () =>
+  startProgram(["demo", "--listen", "127.0.0.1:0", "--sandbox-listen", "127.0.0.1:0", "--block-ms", "300"], "hub");
+
+/** Starts the program and waits until it has printed the address after this word. */
+export async function startProgram(flags, word) {
   if (!existsSync(BINARY)) throw new Error(`${BINARY} is missing: run cargo build, or name the program in PAYBELL_BIN`);
-  const flags = ["demo", "--listen", "127.0.0.1:0", "--sandbox-listen", "127.0.0.1:0", "--block-ms", "300"];
   const child = spawn(BINARY, flags, { stdio: ["ignore", "pipe", "pipe"] });
   let said = "";
   child.stderr.on("data", (chunk) => { said = (said + chunk).slice(-20_000); });
   const gone = once(child, "exit");
-  const stop = async () => {
-    if (child.exitCode === null && child.signalCode === null) child.kill("SIGTERM");
+  const end = async (signal) => {
+    if (child.exitCode === null && child.signalCode === null) child.kill(signal);
     const timer = setTimeout(() => child.kill("SIGKILL"), STOP_DEADLINE_MS);
-    const [code, signal] = await gone;
+    const [code, by] = await gone;
     clearTimeout(timer);
-    return { code, signal };
+    return { code, signal: by };
   };
   try {
-    return { url: await announcedAddress(child, gone), stop, said: () => said };
+    const url = await announcedAddress(child, gone, word);
+    return { url, stop: () => end("SIGTERM"), kill: () => end("SIGKILL"), said: () => said };
   } catch (error) {
-    await stop();
+    await end("SIGTERM");
     throw new Error(`${error.message}\n${said}`);
   }
 }
 
-function announcedAddress(child, gone) {
+function announcedAddress(child, gone, word) {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error("paybell demo printed no hub address in time")), START_DEADLINE_MS);
-    gone.then(([code, signal]) => reject(new Error(`paybell demo ended early (${code ?? signal})`)), reject);
+    const timer = setTimeout(() => reject(new Error(`paybell printed no ${word} address in time`)), START_DEADLINE_MS);
+    gone.then(([code, signal]) => reject(new Error(`paybell ended early (${code ?? signal})`)), reject);
     createInterface({ input: child.stdout }).on("line", (line) => {
-      const found = /^\s*hub\s+(http:\/\/\S+)/.exec(line);
+      const found = new RegExp(`^\\s*${word}\\s+(http://\\S+)`).exec(line);
       if (!found) return;
       clearTimeout(timer);
       resolve(new URL(found[1]).origin);

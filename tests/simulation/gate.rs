@@ -11,6 +11,7 @@ use paybell::domain::chain::BlockHeader;
 use paybell::domain::changes::Cursor;
 use paybell::domain::delivery::{Attempt, Delivery};
 use paybell::domain::endpoints::Endpoints;
+use paybell::domain::idempotency::{IdempotencyKey, KeptAnswer};
 use paybell::domain::ids::{ChainId, DeliveryId, Height, PaymentId, Sequence, TransferKey, UnixMs};
 use paybell::domain::payment::Payment;
 use paybell::domain::target::Target;
@@ -227,6 +228,11 @@ impl Store for Gate {
     ) -> Result<Page<TransferRecord, TransferPlace>, StoreError> {
         self.pause().await;
         self.store.unmatched(filter, after, limit).await
+    }
+
+    async fn kept_answer(&self, key: IdempotencyKey) -> Result<Option<KeptAnswer>, StoreError> {
+        self.pause().await;
+        self.store.kept_answer(key).await
     }
 
     async fn open_on(&self, chain: ChainId) -> Result<OpenPayments, StoreError> {

@@ -1,14 +1,10 @@
 //! One life of the hub: the real parts, put together as the application does, on simulated surroundings.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use bytes::Bytes;
-use paybell::api::socket::access::OpenAccess;
-use paybell::api::socket::{Origins, SocketContext, SocketLimits};
-use paybell::api::token::ClientTokens;
-use paybell::api::wire::{self, PaymentObject, WireEncoder};
+use paybell::api::live::LiveContext;
+use paybell::api::wire::WireEncoder;
 use paybell::chains::{Chain, ChainSpec, Chains};
 use paybell::clock::Clock;
 use paybell::delivery::attempt::CallbackSecrets;
@@ -20,7 +16,7 @@ use paybell::domain::address::Address;
 use paybell::domain::amount::Decimals;
 use paybell::domain::ids::PaymentId;
 use paybell::domain::ledger::AmountPolicy;
-use paybell::domain::payment::{Finality, Payment};
+use paybell::domain::payment::Finality;
 use paybell::follower::{self, Follower, ProgressSink};
 use paybell::hub;
 use paybell::index::Index;
@@ -65,7 +61,7 @@ pub struct Hub {
     pub store: Arc<RedbStore>,
     pub ledger: Ledger,
     pub chains: Chains,
-    pub sockets: Arc<SocketContext>,
+    pub sockets: Arc<LiveContext>,
     pub gauges: Arc<Gauges>,
     pub tasks: JoinSet<&'static str>,
     stop: watch::Sender<bool>,
@@ -247,23 +243,14 @@ impl<'a> Shared<'a> {
         spawn(tasks, "the janitor", cleaning);
     }
 
-    fn socket_context(&self) -> SocketContext {
-        let chains = self.chains.clone();
-        SocketContext {
-            hub: Arc::clone(&self.live),
-            store: Arc::clone(&self.store),
-            tokens: ClientTokens::new(self.store.identity().token_secret),
-            keys: Arc::new(OpenAccess),
-            clock: self.clock(),
-            snapshot: Arc::new(move |payment: &Payment| {
-                wire::encode(&PaymentObject::new(payment, &chains))
-                    .unwrap_or_else(|_| Bytes::from_static(b"null"))
-            }),
-            origins: Origins::new([]),
-            limits: SocketLimits::default(),
-            sockets: Arc::new(AtomicU64::new(0)),
-            shutdown: self.stopped.clone(),
-        }
+    fn socket_context(&self) -> LiveContext {
+        LiveContext::new(
+            Arc::clone(&self.live),
+            Arc::clone(&self.store),
+            self.clock(),
+            self.chains.clone(),
+            self.stopped.clone(),
+        )
     }
 }
 

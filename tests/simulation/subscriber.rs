@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use futures::{SinkExt, StreamExt};
-use paybell::api::socket::{self, SocketContext};
+use paybell::api::live::LiveContext;
+use paybell::api::socket;
 use serde_json::{Value, json};
 use tokio::io::DuplexStream;
 use tokio_tungstenite::WebSocketStream;
@@ -44,7 +45,7 @@ impl Subscriber {
     }
 
     /// Listens for the length of a life.
-    pub async fn run(self: Arc<Self>, context: Arc<SocketContext>, mut rng: Rng) {
+    pub async fn run(self: Arc<Self>, context: Arc<LiveContext>, mut rng: Rng) {
         for number in 0.. {
             let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
             tokio::spawn(socket::talk(Arc::clone(&context), theirs, number));

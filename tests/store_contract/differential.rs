@@ -10,12 +10,13 @@ use crate::domain::amount::Amount;
 use crate::domain::chain::{Block, BlockHeader};
 use crate::domain::changes::{Changes, Timer, View};
 use crate::domain::claim::{ClaimGroup, ClaimOrder, ClaimQuery};
+use crate::domain::idempotency::{self, KeyedRequest};
 use crate::domain::ids::{ChainId, Height, PaymentId, TransferKey, UnixMs, Watched};
 use crate::domain::ledger::{self, AmbiguityRule, AmountPolicy, Refusal, Watching};
 use crate::domain::payment::{AmountMode, Finality, MatchRule, Payment, TransferState};
 use crate::domain::test_support::*;
 use crate::domain::wallet;
-use crate::{audit, called_back, store};
+use crate::{POLICY, answers, audit, called_back, store};
 
 const SEEDS: u64 = 40;
 const STEPS: usize = 60;
@@ -27,6 +28,8 @@ const NOW: UnixMs = UnixMs(1_800_000_000_000);
 enum Op {
     Create(Box<Payment>, AmbiguityRule),
     CreateInWallet(Box<Payment>, AmbiguityRule),
+    CreateOnce(Box<Payment>, KeyedRequest),
+    Forget(UnixMs),
     Cancel(PaymentId),
     Assign(TransferKey, PaymentId),
     Extend(ChainId, Block),
@@ -56,6 +59,12 @@ impl Op {
                 from.chain = new.chain;
                 wallet::create(view, &from, (**new).clone(), policy, now)
             }
+            Self::CreateOnce(new, request) => {
+                let create = || ledger::create(view, (**new).clone(), POLICY, now);
+                let answer = |payment: &Payment| Ok(answers::answer_of(payment));
+                idempotency::once(view, request, now, create, answer)
+            }
+            Self::Forget(now) => Ok(idempotency::forget(view, *now)?),
             Self::Cancel(id) => ledger::cancel(view, *id, now),
             Self::Assign(key, id) => ledger::assign(view, key, *id, now),
             Self::Extend(chain, block) => ledger::extend(view, *chain, block, now),
@@ -90,6 +99,7 @@ impl Draw<'_> {
             18..20 => self.finalize(chain, tip),
             20 => Op::Jump(chain, block(tip.0 + self.rng.u64(1..50), Vec::new()).header),
             21 => Op::CatchUp(chain),
+            22 => Op::Forget(NOW.plus_ms(24 * 3600 * 1000 + self.rng.u64(..=self.step))),
             24.. => self.assign(),
             _ => Op::RemoveOld(NOW.plus_ms(self.rng.u64(..=self.step))),
         }
@@ -118,8 +128,10 @@ impl Draw<'_> {
         });
         let rules = [AmbiguityRule::Reject, AmbiguityRule::OldestFirst];
         let (new, rule) = (Box::new(new), rules[rng.usize(..2)]);
-        if rng.u8(..4) == 0 {
-            return Op::CreateInWallet(new, rule);
+        match rng.u8(..6) {
+            0 => return Op::CreateInWallet(new, rule),
+            1..3 => return Op::CreateOnce(new, answers::keyed(rng.u128(..4))),
+            _ => {}
         }
         Op::Create(new, rule)
     }
@@ -210,6 +222,21 @@ fn ask_both(real: &dyn View, simple: &MemoryState) {
         assert_eq!(real.payment(payment.id).unwrap().as_ref(), Some(payment));
         let by_order = real.payment_by_order(&payment.order_id).unwrap();
         assert_eq!(by_order, Some(payment.id));
+    }
+    for n in 0..4 {
+        let key = answers::keyed(n).key;
+        assert_eq!(text(&real.kept_answer(key)), text(&simple.kept_answer(key)));
+    }
+    for (time, limit) in [
+        (NOW.plus_ms(20), 1000),
+        (UnixMs(u64::MAX), 1),
+        (UnixMs(u64::MAX), 1000),
+    ] {
+        let (a, b) = (
+            real.answers_before(time, limit),
+            simple.answers_before(time, limit),
+        );
+        assert_eq!(text(&a), text(&b), "answers before {time:?}");
     }
     assert_eq!(text(&real.next_sequence()), text(&simple.next_sequence()));
 }

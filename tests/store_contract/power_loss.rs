@@ -17,7 +17,7 @@ use crate::domain::ids::{DeliveryId, Height, PaymentId};
 use crate::domain::ledger;
 use crate::domain::payment::{Payment, Status};
 use crate::domain::test_support::*;
-use crate::{audit, called_back, create, deliveries, store, wallets};
+use crate::{answers, audit, called_back, create, deliveries, store, wallets};
 
 const SEEDS: u64 = 240;
 const STEPS: u32 = 14;
@@ -30,6 +30,8 @@ struct Answered {
     delivered: Vec<DeliveryId>,
     tip: Option<BlockHeader>,
     final_height: Height,
+    /// Numbers of the payments that were asked for under a key, answered or not.
+    keyed: Vec<u128>,
 }
 
 impl Answered {
@@ -71,9 +73,10 @@ struct Life<'a> {
 impl Life<'_> {
     /// False once a commit failed.
     async fn step(&mut self) -> bool {
-        match self.rng.u8(..12) {
+        match self.rng.u8(..14) {
+            12.. => self.create_keyed().await,
             0..4 => self.create_some().await,
-            10.. => self.create_in_wallet().await,
+            10..12 => self.create_in_wallet().await,
             4..7 => self.extend().await,
             7 => self.finalize().await,
             _ => self.deliver().await,
@@ -111,6 +114,17 @@ impl Life<'_> {
         let news = (from..from + count).map(|n| called_back(n).asking(usdt(1 + n % 50)));
         let store = self.store;
         let outcomes = join_all(news.map(|new| create(store, new))).await;
+        self.take_all(outcomes)
+    }
+
+    async fn create_keyed(&mut self) -> bool {
+        let count = self.rng.u128(1..4);
+        let numbers = self.next_payment..self.next_payment + count;
+        self.next_payment += count;
+        self.answered.keyed.extend(numbers.clone());
+        let store = self.store;
+        let create = |n| answers::create_once(store, answers::keyed(n), called_back(n), CREATED);
+        let outcomes = join_all(numbers.map(create)).await;
         self.take_all(outcomes)
     }
 
@@ -209,6 +223,7 @@ async fn kept(store: &RedbStore) -> Answered {
         delivered: delivered.map(|d| d.id).collect(),
         tip: cursor.map(|c| c.tip),
         final_height: cursor.map(|c| c.final_height).unwrap_or_default(),
+        keyed: Vec::new(),
     }
 }
 
@@ -249,6 +264,7 @@ async fn compare(store: &RedbStore, answered: &Answered) {
     }
     states_follow_from_events(store, &events).await;
     wallets::counted_as_payments_say(store).await;
+    answers::go_with_their_payments(store, answered.keyed.iter().copied()).await;
     let owed = events.iter().filter(|e| e.payment.is_some());
     assert_eq!(all.len(), owed.count(), "every event's delivery");
 }
@@ -300,7 +316,9 @@ async fn cut_and_reopen(seed: u64, operations: u64) {
         let store = store::open_backend(Disk::holding(bytes.clone(), u64::MAX))
             .unwrap_or_else(|e| panic!("life {life}: {}", paybell::store::describe(&e)));
         compare(&store, &answered).await;
+        let keyed = std::mem::take(&mut answered.keyed);
         answered = kept(&store).await;
+        answered.keyed = keyed;
     }
 }
 

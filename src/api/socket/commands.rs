@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use super::replies::Refusal;
+use crate::api::live::history::Since;
 use crate::domain::ids::{PaymentId, Sequence};
 use crate::store::EventScope;
 
@@ -17,13 +18,6 @@ const MAX_ID_BYTES: usize = 64;
 /// A command's `id`, as the client wrote it: a JSON number or string.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandId(String);
-
-/// Where a client left off.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Since {
-    pub epoch: String,
-    pub sequence: Sequence,
-}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::limits::SocketLimits;
+use crate::api::live::LiveLimits;
 
 /// Whether the peer is there: what is awaited next from it or owed to it, and by when.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub enum Beat {
 }
 
 impl Heartbeat {
-    pub fn new(limits: &SocketLimits, now: Instant) -> Self {
+    pub fn new(limits: &LiveLimits, now: Instant) -> Self {
         Self {
             awaiting: Awaiting::Connect,
             at: now + limits.authenticate_within,
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_heartbeat_asks_waits_and_gives_up() {
-        let limits = SocketLimits::default();
+        let limits = LiveLimits::default();
         let start = Instant::now();
         let mut heart = Heartbeat::new(&limits, start);
         assert_eq!(heart.beat(start + ms(9_999)), Beat::NotYet);

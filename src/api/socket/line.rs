@@ -16,8 +16,9 @@ use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Error};
 
-use super::limits::SocketLimits;
+use super::ration::Rationed;
 use super::replies::CloseCode;
+use crate::api::live::LiveLimits;
 
 /// tungstenite's own defaults are 128 KiB each.
 const BUFFER_BYTES: usize = 4 * 1024;
@@ -60,14 +61,15 @@ enum Inbound {
 /// A connection after its handshake, server side.
 #[derive(Debug)]
 pub struct Line<S> {
-    socket: WebSocketStream<S>,
+    socket: WebSocketStream<Rationed<S>>,
     inbound: Inbound,
     write_within: Duration,
     linger: Duration,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
-    pub async fn open(stream: S, limits: &SocketLimits) -> Self {
+    pub async fn open(stream: S, limits: &LiveLimits) -> Self {
+        let stream = Rationed::new(stream, limits.message_bytes_on_the_wire);
         let config = WebSocketConfig::default()
             .read_buffer_size(BUFFER_BYTES)
             .write_buffer_size(BUFFER_BYTES)
@@ -84,7 +86,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
 
     /// Waits for the next frame. Cancel-safe. Also writes the answers to pings.
     pub async fn receive(&mut self) -> Received {
-        let error = match self.socket.next().await {
+        let received = self.socket.next().await;
+        if matches!(received, Some(Ok(_))) {
+            self.socket.get_mut().refill();
+        }
+        let error = match received {
             Some(Ok(Message::Text(text))) => return Received::Text(text),
             Some(Ok(Message::Binary(_))) => return Received::Binary,
             Some(Ok(Message::Close(_))) => return Received::Closing,
@@ -95,6 +101,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
         self.inbound = Inbound::Broken;
         match error {
             Error::Capacity(_) => Received::TooLarge,
+            Error::Io(_) if self.socket.get_ref().is_used_up() => Received::TooLarge,
             Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => {
                 Received::Lost
             }
@@ -153,7 +160,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
             if self.inbound == Inbound::Readable {
                 while let Some(Ok(_)) = self.socket.next().await {}
             }
-            discard_rest(self.socket.get_mut()).await
+            discard_rest(self.socket.get_mut().inner()).await
         });
         match parted.await {
             Ok(Ok(())) | Err(_) => {}

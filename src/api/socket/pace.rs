@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::limits::SocketLimits;
+use crate::api::live::LiveLimits;
 
 /// Counts inbound frames against the rate: a bucket that is kept as the time at which it would be full again.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub enum PaceVerdict {
 }
 
 impl Pace {
-    pub fn new(limits: &SocketLimits, now: Instant) -> Self {
+    pub fn new(limits: &LiveLimits, now: Instant) -> Self {
         Self {
             full_at: now,
             interval: limits.frame_interval,
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn the_pace_allows_a_burst_and_then_the_rate() {
-        let limits = SocketLimits::default();
+        let limits = LiveLimits::default();
         let start = Instant::now();
         let mut pace = Pace::new(&limits, start);
         for _ in 0..40 {

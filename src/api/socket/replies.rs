@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::commands::CommandId;
+use crate::api::live::history::Start;
 use crate::domain::ids::Sequence;
 
 /// What the server sends to learn whether the client is there, and what the client answers.
@@ -87,17 +88,6 @@ impl CloseCode {
     }
 }
 
-/// What a subscriber is given to start from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Start {
-    /// Everything since where it left off.
-    Events(Vec<Bytes>),
-    /// The payment as it stands.
-    Snapshot(Bytes),
-    /// Only what comes.
-    Nothing,
-}
-
 pub fn connected(id: &CommandId, ping_seconds: u64) -> Bytes {
     Bytes::from(format!(
         r#"{{"id":{},"connect":{{"ping":{ping_seconds},"version":"v1"}}}}"#,
@@ -121,7 +111,7 @@ pub fn subscribed(id: &CommandId, epoch: &str, newest: Sequence, start: &Start) 
                 if n > 0 {
                     reply.push(b',');
                 }
-                reply.extend_from_slice(event);
+                reply.extend_from_slice(&event.body);
             }
             reply.push(b']');
         }
@@ -153,6 +143,8 @@ pub fn refused(id: &CommandId, refusal: &Refusal) -> Bytes {
 mod tests {
     use super::*;
     use crate::api::socket::commands::{Inbound, parse};
+    use crate::hub::tests::row;
+    use crate::store::EventRow;
 
     fn id(text: &str) -> CommandId {
         match parse(&format!(r#"{{"id":{text},"connect":{{}}}}"#)) {
@@ -176,7 +168,11 @@ mod tests {
             subscribed(&two, "e1", Sequence(19), &Start::Nothing),
             r#"{"id":2,"subscribe":{"epoch":"e1","seq":19,"recovered":false}}"#
         );
-        let events = Start::Events(vec!["{}".into(), "[]".into()]);
+        let event = |body: &'static str| EventRow {
+            body: body.into(),
+            ..row(1, None)
+        };
+        let events = Start::Events(vec![event("{}"), event("[]")]);
         assert_eq!(
             subscribed(&two, "e1", Sequence(19), &events),
             r#"{"id":2,"subscribe":{"epoch":"e1","seq":19,"recovered":true,"events":[{},[]]}}"#

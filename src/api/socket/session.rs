@@ -10,16 +10,16 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::SocketContext;
 use super::access::{self, Grant};
-use super::commands::{self, Command, CommandId, Inbound, Since, Violation};
+use super::commands::{self, Command, CommandId, Inbound, Violation};
 use super::heartbeat::{Beat, Heartbeat};
-use super::history;
 use super::line::{Line, LineError, Received};
 use super::pace::{Pace, PaceVerdict};
 use super::replies::{self, CloseCode, ErrorCode, PING, Refusal};
+use crate::api::live::LiveContext;
+use crate::api::live::history::{self, HistoryError, Since};
 use crate::domain::ids::Sequence;
-use crate::hub::{Hub, Next, Outbox, Push, Subscription};
+use crate::hub::{Framing, Hub, Next, Outbox, Push, Subscription};
 use crate::store::EventScope;
 
 /// Messages written before the session looks up from its queue.
@@ -57,7 +57,7 @@ impl From<Violation> for Ending {
 
 /// One open socket.
 pub struct Session<S> {
-    context: Arc<SocketContext>,
+    context: Arc<LiveContext>,
     line: Line<S>,
     outbox: Arc<Outbox>,
     channels: Vec<Channel>,
@@ -69,10 +69,10 @@ pub struct Session<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
-    pub fn new(context: Arc<SocketContext>, line: Line<S>) -> Self {
+    pub fn new(context: Arc<LiveContext>, line: Line<S>) -> Self {
         let now = Instant::now();
         Self {
-            outbox: context.hub.outbox(context.limits.queue),
+            outbox: context.hub.outbox(context.limits.queue, Framing::Socket),
             heart: Heartbeat::new(&context.limits, now),
             pace: Pace::new(&context.limits, now),
             channels: Vec::new(),
@@ -227,7 +227,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     ) -> Result<Bytes, Refusal> {
         self.may_subscribe(grant, scope)?;
         let subscription = Hub::subscribe(&self.context.hub, scope, &self.outbox);
-        let history = history::read(&self.context, scope, since).await?;
+        let history = history::read(&self.context, scope, since)
+            .await
+            .map_err(refusal_of)?;
         self.channels.push(Channel {
             scope,
             told: history.newest,
@@ -318,4 +320,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.line.queue(text).await?;
         Ok(self.line.flush().await?)
     }
+}
+
+fn refusal_of(error: HistoryError) -> Refusal {
+    let code = match error {
+        HistoryError::NoSuchPayment => ErrorCode::NotFound,
+        HistoryError::Unavailable => ErrorCode::Unavailable,
+    };
+    Refusal::new(code, error.to_string())
 }

@@ -8,10 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
-use super::pages::{Page, Pages};
+use super::idempotency::InFlight;
+use super::live::{LiveContext, LiveLimits};
+use super::pages::{Page, Pages, Readers};
 use super::token::ClientTokens;
 use super::wire::WireEncoder;
 use super::{ApiContext, ApiSettings, CallbackCheck, routes};
@@ -24,6 +27,7 @@ use crate::domain::ledger::{AmbiguityRule, AmountPolicy};
 use crate::domain::payment::{Finality, Payment};
 use crate::domain::test_support::wallet;
 use crate::domain::wallet::Wallets;
+use crate::hub;
 use crate::ledger_task::{Entropy, Ledger};
 use crate::store::Store;
 pub use store::{MemoryStore, Mood};
@@ -66,16 +70,24 @@ impl CallbackCheck for HttpsOnly {
     }
 }
 
-static PAGES: [Page; 2] = [
+static PAGES: [Page; 3] = [
     Page {
         path: "/",
         content_type: "text/html; charset=utf-8",
+        readers: Readers::OwnPages,
         body: b"<!doctype html>",
     },
     Page {
         path: "/assets/index.js",
         content_type: "text/javascript; charset=utf-8",
+        readers: Readers::OwnPages,
         body: b"export {};",
+    },
+    Page {
+        path: "/paybell.js",
+        content_type: "text/javascript; charset=utf-8",
+        readers: Readers::AllPages,
+        body: b"export const shared = 1;",
     },
 ];
 
@@ -105,6 +117,7 @@ pub struct Hub {
     pub ctx: Arc<ApiContext>,
     pub store: Arc<MemoryStore>,
     pub routes: BoxedFilter<(Response,)>,
+    pub shutdown: watch::Sender<bool>,
 }
 
 /// An answer, read.
@@ -144,6 +157,10 @@ impl Hub {
     }
 
     pub fn with(settings: ApiSettings) -> Self {
+        Self::limited(settings, LiveLimits::default())
+    }
+
+    pub fn limited(settings: ApiSettings, limits: LiveLimits) -> Self {
         let store = Arc::new(MemoryStore::new());
         let chains = Chains::new(vec![chain()]);
         let clock: Arc<dyn Clock> = Arc::new(StoppedClock);
@@ -162,6 +179,17 @@ impl Hub {
             Arc::new(encoder),
             policy,
         );
+        let (shutdown, signal) = watch::channel(false);
+        let live = Arc::new(LiveContext {
+            limits,
+            ..LiveContext::new(
+                hub::Hub::new(&store.identity().epoch),
+                Arc::clone(&store) as _,
+                Arc::clone(&clock),
+                chains.clone(),
+                signal,
+            )
+        });
         let ctx = Arc::new(ApiContext {
             ledger,
             store: Arc::clone(&store) as Arc<dyn Store>,
@@ -172,14 +200,16 @@ impl Hub {
             clock,
             entropy,
             started_at: NOW.minus_ms(60_500),
-            sockets: Arc::default(),
+            live,
             gauges: Arc::default(),
             callbacks: Arc::new(HttpsOnly),
             pages: Pages::new(&PAGES),
             settings,
+            in_flight: InFlight::default(),
         });
         Self {
             routes: routes(Arc::clone(&ctx)),
+            shutdown,
             ctx,
             store,
         }
@@ -219,6 +249,27 @@ impl Hub {
         let rows = self.store.rows();
         assert_eq!(rows.payments.len(), 1);
         rows.payments.values().next().expect("a payment").clone()
+    }
+
+    /// Publishes what was committed since the last time.
+    pub fn announce(&self) {
+        let told = self.ctx.live.hub.newest_now();
+        let rows = self.store.rows().events.clone();
+        for row in rows.iter().filter(|row| row.sequence > told) {
+            self.ctx.live.hub.publish(row);
+        }
+    }
+
+    /// Commits an event and announces it.
+    pub fn happen(&self, payment: Option<PaymentId>) -> u64 {
+        let sequence = {
+            let events = &mut self.store.rows().events;
+            let sequence = events.len() as u64 + 1;
+            events.push(hub::tests::row(sequence, payment));
+            sequence
+        };
+        self.announce();
+        sequence
     }
 
     /// Creates a payment; its id and client token.

@@ -25,10 +25,10 @@ impl<T, C: Display> List<T, C> {
     }
 }
 
-/// A list of events, their frozen bytes copied as they are.
-pub fn event_list(events: &[EventRow], next: Option<Sequence>) -> Bytes {
+/// A list of events, their frozen bytes copied as they are, and the epoch in which their numbers count.
+pub fn event_list(events: &[EventRow], next: Option<Sequence>, epoch: &str) -> Bytes {
     let bodies: usize = events.iter().map(|event| event.body.len() + 1).sum();
-    let mut json = BytesMut::with_capacity(bodies + 64);
+    let mut json = BytesMut::with_capacity(bodies + epoch.len() + 64);
     json.put_slice(b"{\"data\":[");
     for (place, event) in events.iter().enumerate() {
         if place > 0 {
@@ -38,8 +38,10 @@ pub fn event_list(events: &[EventRow], next: Option<Sequence>) -> Bytes {
     }
     json.put_slice(b"],\"next\":");
     match next {
-        Some(Sequence(number)) => json.put_slice(format!("\"{number}\"}}").as_bytes()),
-        None => json.put_slice(b"null}"),
+        Some(Sequence(number)) => json.put_slice(format!("\"{number}\"").as_bytes()),
+        None => json.put_slice(b"null"),
     }
+    let epoch = serde_json::Value::from(epoch);
+    json.put_slice(format!(",\"epoch\":{epoch}}}").as_bytes());
     json.freeze()
 }

@@ -2,6 +2,7 @@
 //!
 //! A row type here never changes; a new shape gets a new version. Refuses rows of versions it does not know.
 
+mod answer;
 mod endpoint;
 mod outbox;
 mod payment;

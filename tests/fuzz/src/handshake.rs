@@ -4,8 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use paybell::api::socket::Origins;
-use paybell::api::socket::handshake::check;
+use paybell::api::socket::handshake::{Origins, check};
 
 const FRIEND: &str = "https://shop.example";
 

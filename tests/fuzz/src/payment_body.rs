@@ -4,6 +4,8 @@
 use std::sync::{Arc, LazyLock};
 
 use paybell::api::create::{Dialect, payment};
+use paybell::api::idempotency::InFlight;
+use paybell::api::live::LiveContext;
 use paybell::api::pages::Pages;
 use paybell::api::problem::Kind;
 use paybell::api::token::ClientTokens;
@@ -18,11 +20,13 @@ use paybell::domain::ids::{ChainId, UnixMs};
 use paybell::domain::ledger::{AmbiguityRule, AmountPolicy};
 use paybell::domain::payment::{Finality, Payment};
 use paybell::domain::wallet::Wallets;
+use paybell::hub::Hub;
 use paybell::ledger_task::{Entropy, Ledger};
 use paybell::store::redb::{Location, Options, RedbStore, Threads};
 use paybell::store::{Store, StoreIdentity};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
 
 const CONTRACT: &str = "TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t";
 const NOW: UnixMs = UnixMs(1_700_000_000_000);
@@ -89,6 +93,13 @@ fn context() -> ApiContext {
     let encoder = Arc::new(WireEncoder {
         chains: chains.clone(),
     });
+    let live = LiveContext::new(
+        Hub::new("e-fuzz"),
+        Arc::clone(&store),
+        Arc::new(Fixed),
+        chains.clone(),
+        watch::channel(false).1,
+    );
     ApiContext {
         ledger: Ledger::new(
             Arc::clone(&store),
@@ -105,11 +116,12 @@ fn context() -> ApiContext {
         clock: Arc::new(Fixed),
         entropy: Arc::new(Fixed),
         started_at: NOW,
-        sockets: Arc::default(),
+        live: Arc::new(live),
         gauges: Arc::default(),
         callbacks: Arc::new(Strict),
         pages: Pages::new(&[]),
         settings: ApiSettings::default(),
+        in_flight: InFlight::default(),
     }
 }
 

@@ -41,9 +41,9 @@ async fn pages_of_other_hosts_are_refused() {
 
 #[tokio::test]
 async fn sockets_beyond_the_limit_are_told_to_come_back() {
-    let limits = SocketLimits {
+    let limits = LiveLimits {
         connections: 2,
-        ..SocketLimits::default()
+        ..LiveLimits::default()
     };
     let it = Harness::limited(limits).await;
     let first = it.client().await;
@@ -65,7 +65,7 @@ async fn a_socket_that_goes_leaves_nothing_behind() {
     let mut client = it.connected(None).await;
     client.subscribe(&channel(1)).await;
     assert_eq!(Arc::strong_count(&it.hub), holders_of_the_hub + 1);
-    assert_eq!(it.sockets.load(Ordering::SeqCst), 1);
+    assert_eq!(it.seats.sockets(), 1);
     client.socket.close(None).await.unwrap();
     assert_eq!(client.end().await.code, None);
     it.until_sockets_are(0).await;
@@ -214,9 +214,9 @@ async fn too_many_frames_close_with_4013() {
 
 #[tokio::test]
 async fn whoever_never_connects_is_closed_with_4012() {
-    let limits = SocketLimits {
+    let limits = LiveLimits {
         authenticate_within: ms(30),
-        ..SocketLimits::default()
+        ..LiveLimits::default()
     };
     let it = Harness::limited(limits).await;
     assert_eq!(it.client().await.end().await.code, Some(4012));
@@ -224,10 +224,10 @@ async fn whoever_never_connects_is_closed_with_4012() {
 
 #[tokio::test]
 async fn pings_are_answered_or_the_socket_closes_with_4012() {
-    let limits = SocketLimits {
+    let limits = LiveLimits {
         ping_every: ms(40),
         pong_within: ms(5_000),
-        ..SocketLimits::default()
+        ..LiveLimits::default()
     };
     let it = Harness::limited(limits.clone()).await;
     let mut client = it.client().await;
@@ -238,7 +238,7 @@ async fn pings_are_answered_or_the_socket_closes_with_4012() {
     }
     drop(client);
 
-    let impatient = Harness::limited(SocketLimits {
+    let impatient = Harness::limited(LiveLimits {
         pong_within: ms(40),
         ..limits
     })
@@ -298,9 +298,9 @@ async fn a_client_that_reads_too_late_gets_an_unbroken_beginning_and_4008() {
 
 #[tokio::test]
 async fn a_peer_that_does_not_read_at_all_is_dropped() {
-    let limits = SocketLimits {
+    let limits = LiveLimits {
         write_within: ms(100),
-        ..SocketLimits::default()
+        ..LiveLimits::default()
     };
     let it = Harness::limited(limits).await;
     let mut client = it.connected(None).await;
@@ -308,7 +308,7 @@ async fn a_peer_that_does_not_read_at_all_is_dropped() {
     let mut row = it.store.append(None);
     row.body = format!(r#""{}""#, "x".repeat(100_000)).into();
     let publishing = async {
-        while it.sockets.load(Ordering::SeqCst) > 0 {
+        while it.seats.sockets() > 0 {
             it.hub.publish(&row);
             row.sequence.0 += 1;
             tokio::time::sleep(ms(1)).await;
@@ -322,9 +322,9 @@ async fn a_peer_that_does_not_read_at_all_is_dropped() {
 
 #[tokio::test]
 async fn a_shutdown_flushes_and_closes_with_4001() {
-    let limits = SocketLimits {
+    let limits = LiveLimits {
         shutdown_spread: ms(50),
-        ..SocketLimits::default()
+        ..LiveLimits::default()
     };
     let it = Harness::limited(limits).await;
     let mut clients = Vec::new();
@@ -349,11 +349,11 @@ async fn a_shutdown_flushes_and_closes_with_4001() {
 
 #[tokio::test]
 async fn a_peer_that_does_not_read_does_not_hold_up_a_shutdown() {
-    let limits = SocketLimits {
+    let limits = LiveLimits {
         shutdown_spread: ms(1),
         shutdown_grace: ms(50),
         write_within: PATIENCE * 2,
-        ..SocketLimits::default()
+        ..LiveLimits::default()
     };
     let it = Harness::limited(limits).await;
     let mut client = it.connected(None).await;

@@ -70,9 +70,9 @@ async fn whoever_resumes_gets_what_was_missed_and_nothing_twice() {
 
 #[tokio::test]
 async fn what_cannot_be_replayed_whole_is_a_snapshot() {
-    let limits = SocketLimits {
+    let limits = LiveLimits {
         replay_events: 3,
-        ..SocketLimits::default()
+        ..LiveLimits::default()
     };
     let it = Harness::limited(limits).await;
     for _ in 0..10 {
@@ -206,10 +206,10 @@ async fn come_and_go(it: &Harness, name: String, mut log: Log, last: u64, stay: 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_event_arrives_exactly_once_in_order_while_clients_come_and_go() {
     const EVENTS: u64 = 6000;
-    let limits = SocketLimits {
+    let limits = LiveLimits {
         replay_events: 10_000,
         replay_bytes: 10_000_000,
-        ..SocketLimits::default()
+        ..LiveLimits::default()
     };
     let it = Arc::new(Harness::limited(limits).await);
     let (sender, receiver) = mpsc::unbounded_channel();

@@ -3,12 +3,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod closing;
+mod contract;
 mod delivery;
+mod handover;
 mod store;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,7 +25,9 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::access::{KeyVerdict, Keys, OpenAccess};
-use super::{Origins, SocketContext, SocketLimits, route};
+use super::handshake::Origins;
+use super::route;
+use crate::api::live::{LiveContext, LiveLimits, Seats};
 use crate::api::token::ClientTokens;
 use crate::clock::Clock;
 use crate::domain::ids::{PaymentId, UnixMs};
@@ -63,7 +67,7 @@ struct Harness {
     hub: Arc<Hub>,
     store: Arc<MemoryStore>,
     tokens: ClientTokens,
-    sockets: Arc<AtomicU64>,
+    seats: Arc<Seats>,
     shutdown: watch::Sender<bool>,
     address: SocketAddr,
     server: JoinHandle<()>,
@@ -77,28 +81,28 @@ impl Drop for Harness {
 
 impl Harness {
     async fn open() -> Self {
-        Self::start(SocketLimits::default(), Arc::new(OpenAccess)).await
+        Self::start(LiveLimits::default(), Arc::new(OpenAccess)).await
     }
 
     async fn with_keys() -> Self {
-        Self::start(SocketLimits::default(), Arc::new(OneKey)).await
+        Self::start(LiveLimits::default(), Arc::new(OneKey)).await
     }
 
-    async fn limited(limits: SocketLimits) -> Self {
+    async fn limited(limits: LiveLimits) -> Self {
         Self::start(limits, Arc::new(OpenAccess)).await
     }
 
     /// Payments 1 to 20 exist.
-    async fn start(limits: SocketLimits, keys: Arc<dyn Keys>) -> Self {
+    async fn start(limits: LiveLimits, keys: Arc<dyn Keys>) -> Self {
         let store = Arc::new(MemoryStore::new());
         for n in 1..=20 {
             store.add_payment(payment(n));
         }
         let hub = Hub::new(EPOCH);
         let tokens = ClientTokens::new(store.identity().token_secret);
-        let sockets = Arc::new(AtomicU64::new(0));
+        let seats = Arc::new(Seats::default());
         let (shutdown, signal) = watch::channel(false);
-        let context = SocketContext {
+        let context = Arc::new(LiveContext {
             hub: Arc::clone(&hub),
             store: Arc::clone(&store) as _,
             tokens: tokens.clone(),
@@ -107,9 +111,9 @@ impl Harness {
             snapshot: Arc::new(|p| Bytes::from(format!(r#"{{"payment_id":"{}"}}"#, p.id))),
             origins: Origins::default(),
             limits,
-            sockets: Arc::clone(&sockets),
+            seats: Arc::clone(&seats),
             shutdown: signal,
-        };
+        });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = tokio::spawn(warp::serve(route(context)).incoming(listener).run());
@@ -117,7 +121,7 @@ impl Harness {
             hub,
             store,
             tokens,
-            sockets,
+            seats,
             shutdown,
             address,
             server,
@@ -169,7 +173,7 @@ impl Harness {
     }
 
     async fn until_sockets_are(&self, count: u64) {
-        eventually(|| self.sockets.load(Ordering::SeqCst) == count).await;
+        eventually(|| self.seats.sockets() == count).await;
     }
 }
 

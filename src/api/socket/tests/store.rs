@@ -251,6 +251,13 @@ impl Store for MemoryStore {
         unused()
     }
 
+    async fn kept_answer(
+        &self,
+        _: crate::domain::idempotency::IdempotencyKey,
+    ) -> Result<Option<crate::domain::idempotency::KeptAnswer>, StoreError> {
+        unused()
+    }
+
     async fn open_on(&self, _: ChainId) -> Result<OpenPayments, StoreError> {
         unused()
     }
