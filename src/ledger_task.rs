@@ -3,6 +3,8 @@
 //! Wraps the pure ledger: gives each decision the time, numbers and encodes its events, has the store commit
 //! it, and, as the store's observer, moves the index on before anyone hears of the commit. Decides nothing itself.
 
+mod webhooks;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,23 +12,21 @@ use tokio::sync::{mpsc, watch};
 
 use crate::clock::Clock;
 use crate::domain::chain::{Block, BlockHeader};
-use crate::domain::changes::{Changes, PaymentChange, Unfinished, View, ViewError};
-use crate::domain::delivery::{AttemptReport, Delivery};
+use crate::domain::changes::{Changes, PaymentChange, View, ViewError};
 use crate::domain::endpoints::Endpoints;
 use crate::domain::event::{Event, SealedEvent};
 use crate::domain::idempotency::{self, Answer, AnswerError, KeyedRequest};
-use crate::domain::ids::{
-    BlockHash, ChainId, DeliveryId, EndpointId, EventId, PaymentId, Sequence, TransferKey, UnixMs,
-};
+use crate::domain::ids::{BlockHash, ChainId, EventId, PaymentId, Sequence, TransferKey, UnixMs};
 use crate::domain::ledger::{self, AmountPolicy, Refusal, Watching};
-use crate::domain::outbox::{self, Owing};
 use crate::domain::payment::Payment;
 use crate::domain::wallet::{self, Wallet};
 use crate::due_bell::DueBell;
 use crate::index::Index;
 use crate::store::{
-    CommitError, EventRow, NewEvent, Observer, Plan, Prune, Store, StoreError, Write, describe,
+    CommitError, EventRow, NewEvent, Observer, Plan, Prune, Store, StoreError, Write,
 };
+
+pub use webhooks::TestSent;
 
 /// Randomness, passed in.
 pub trait Entropy: Send + Sync + 'static {
@@ -222,43 +222,6 @@ impl Ledger {
             .await
     }
 
-    /// Records what became of a webhook attempt; see [`outbox::record`].
-    pub async fn record_delivery(&self, report: AttemptReport) -> Result<Arc<Write>, CommitError> {
-        let write = self
-            .decide(move |view, now| outbox::record(view, &report, now))
-            .await?;
-        if let (Unfinished::Yes, Some(recorded)) =
-            (write.changes.unfinished, write.changes.deliveries.first())
-        {
-            self.release(owing_of(&recorded.after)).await;
-        }
-        Ok(write)
-    }
-
-    /// Gives up, in small commits, what is owed to a receiver that is sent to no more. What a failure leaves is given up
-    /// when the dispatcher comes upon it.
-    pub async fn release(&self, owing: Owing) {
-        loop {
-            let released = self
-                .decide(move |view, now| outbox::release(view, owing, now))
-                .await;
-            match released {
-                Ok(write) if write.changes.unfinished == Unfinished::Yes => {}
-                Ok(_) | Err(CommitError::Store(StoreError::Closed)) => return,
-                Err(error) => {
-                    tracing::error!(?owing, error = %describe(&error), "what is owed to a receiver in no more use could not be given up");
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Makes a delivery due at once. Returns it as committed.
-    pub async fn redeliver(&self, id: DeliveryId) -> Result<Arc<Write>, CommitError> {
-        self.decide(move |view, now| outbox::redeliver(view, id, now))
-            .await
-    }
-
     async fn decide<F>(&self, decision: F) -> Result<Arc<Write>, CommitError>
     where
         F: FnOnce(&dyn View, UnixMs) -> Result<Changes, Refusal> + Send + 'static,
@@ -269,13 +232,6 @@ impl Ledger {
             Ok(sealer.seal(view, changes)?)
         });
         self.store.commit(plan).await
-    }
-}
-
-fn owing_of(delivery: &Delivery) -> Owing {
-    match (delivery.id.endpoint, delivery.payment) {
-        (EndpointId::CALLBACK, Some(payment)) => Owing::Callback(payment),
-        (endpoint, _) => Owing::Endpoint(endpoint),
     }
 }
 

@@ -13,7 +13,7 @@ use super::chain::BlockHeader;
 use super::claim::{Claim, ClaimKey, ClaimQuery};
 use super::delivery::{Delivery, DeliveryUpdate};
 use super::endpoints::{EndpointChange, Endpoints};
-use super::event::Event;
+use super::event::{Event, LoggedEvent};
 use super::idempotency::{IdempotencyKey, KeptAnswer};
 use super::ids::{
     ChainId, DeliveryId, EndpointId, Height, PaymentId, Sequence, TransferKey, TxId, UnixMs,
@@ -87,6 +87,8 @@ pub trait View {
     fn answers_before(&self, time: UnixMs, limit: usize) -> Result<Vec<IdempotencyKey>, ViewError>;
     /// The number that the next event gets.
     fn next_sequence(&self) -> Result<Sequence, ViewError>;
+    /// Events of the log from this number on.
+    fn log(&self, from: Sequence, limit: usize) -> Result<Vec<LoggedEvent>, ViewError>;
     fn endpoints(&self) -> Result<Arc<Endpoints>, ViewError>;
     fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, ViewError>;
     /// What is owed to an account-wide endpoint, soonest first.

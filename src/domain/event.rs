@@ -154,3 +154,12 @@ pub struct SealedEvent {
     pub id: EventId,
     pub event: Event,
 }
+
+/// An event of the log without its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoggedEvent {
+    pub sequence: Sequence,
+    pub kind: EventKind,
+    pub at: UnixMs,
+    pub payment: Option<PaymentId>,
+}

@@ -10,6 +10,7 @@ pub mod claim;
 pub mod delivery;
 mod draft;
 pub mod endpoint;
+pub mod endpoint_commands;
 pub mod endpoints;
 pub mod event;
 pub mod idempotency;
@@ -34,6 +35,7 @@ pub mod outbox;
 pub mod payment;
 #[cfg(test)]
 mod payment_tests;
+pub mod recovery;
 pub mod retry;
 pub mod signing_key;
 pub mod target;

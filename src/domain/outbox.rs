@@ -67,6 +67,8 @@ pub fn record(view: &dyn View, report: &AttemptReport, now: UnixMs) -> Result<Ch
         },
         attempt: Some(attempt),
     };
+    // It is still due in the view, so it is among what its endpoint gives up.
+    changes.deliveries.retain(|one| one.after.id != report.id);
     changes.deliveries.insert(0, update);
     Ok(changes)
 }
@@ -162,20 +164,15 @@ fn callback_after(
             now,
             changes,
         )?;
-        if !has_ended(&before) {
+        if !before.callback_has_ended() {
             end_callback(before, &delivery.url, now, changes);
         }
         return Ok(Receiver::Ended(GivenUp::Gone));
     }
-    Ok(match has_ended(&before) {
+    Ok(match before.callback_has_ended() {
         true => Receiver::Ended(GivenUp::EndpointDisabled),
         false => Receiver::InUse,
     })
-}
-
-fn has_ended(payment: &Payment) -> bool {
-    let scope = payment.callback.as_ref().map(|callback| callback.scope);
-    scope == Some(CallbackScope::Nothing)
 }
 
 fn end_callback(before: Payment, url: &str, now: UnixMs, changes: &mut Changes) {
@@ -206,7 +203,7 @@ pub fn release(view: &dyn View, owing: Owing, now: UnixMs) -> Result<Changes, Re
         },
         Owing::Callback(id) => view
             .payment(id)?
-            .filter(has_ended)
+            .filter(Payment::callback_has_ended)
             .map(|_| GivenUp::EndpointDisabled),
     };
     if let Some(why) = why {
@@ -289,12 +286,21 @@ fn url_in_use(view: &dyn View, delivery: &Delivery) -> Result<String, Refusal> {
         }
         return Ok(found.url.clone());
     }
-    let payment = match delivery.payment {
-        Some(id) => view.payment(id)?,
-        None => None,
-    };
-    if payment.as_ref().is_some_and(has_ended) {
+    if callback_has_ended(view, delivery)? {
         return Err(Refusal::CallbackEnded);
     }
     Ok(delivery.url.clone())
 }
+
+/// Whether the callback that a delivery goes to gets no more. One whose payment is no longer kept does.
+pub(super) fn callback_has_ended(view: &dyn View, delivery: &Delivery) -> Result<bool, ViewError> {
+    let payment = match delivery.payment {
+        Some(id) => view.payment(id)?,
+        None => None,
+    };
+    Ok(payment.as_ref().is_some_and(Payment::callback_has_ended))
+}
+
+#[cfg(test)]
+#[path = "outbox_tests.rs"]
+mod tests;

@@ -189,6 +189,12 @@ pub const CLOCK_SKEW_ABOVE_MS: u64 = 600_000;
 pub const MIN_WATCH_SECONDS: u64 = 3_600;
 
 impl Payment {
+    /// Whether the receiver of its callbacks answered 410 and gets no more.
+    pub fn callback_has_ended(&self) -> bool {
+        let scope = self.callback.as_ref().map(|callback| callback.scope);
+        scope == Some(CallbackScope::Nothing)
+    }
+
     pub fn watched_address(&self) -> Watched {
         Watched {
             chain: self.chain,

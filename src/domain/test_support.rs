@@ -14,7 +14,7 @@ use super::changes::{ChainChange, Changes, Cursor, PaymentKeys, Timer, View, Vie
 use super::claim::{Claim, ClaimOrder, ClaimQuery, Width};
 use super::delivery::{Attempt, Delivery, DeliveryState, DeliveryUpdate};
 use super::endpoints::Endpoints;
-use super::event::Event;
+use super::event::{Event, LoggedEvent};
 use super::idempotency::{IdempotencyKey, KeptAnswer};
 use super::ids::{
     BlockHash, ChainId, DeliveryId, EndpointId, Height, PaymentId, Sequence, TransferKey, TxId,
@@ -506,6 +506,19 @@ impl View for MemoryState {
 
     fn next_sequence(&self) -> Result<Sequence, ViewError> {
         Ok(Sequence(self.events.len() as u64 + 1))
+    }
+
+    fn log(&self, from: Sequence, limit: usize) -> Result<Vec<LoggedEvent>, ViewError> {
+        let events = (1..).zip(&self.events).map(|(number, event)| LoggedEvent {
+            sequence: Sequence(number),
+            kind: event.kind,
+            at: event.at,
+            payment: event.payment.as_ref().map(|p| p.id),
+        });
+        Ok(events
+            .filter(|event| event.sequence >= from)
+            .take(limit)
+            .collect())
     }
 
     fn endpoints(&self) -> Result<Arc<Endpoints>, ViewError> {

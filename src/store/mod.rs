@@ -29,7 +29,7 @@ use crate::domain::chain::BlockHeader;
 use crate::domain::changes::{Changes, Cursor, View};
 use crate::domain::delivery::{Attempt, Delivery};
 use crate::domain::endpoints::Endpoints;
-use crate::domain::event::EventKind;
+use crate::domain::event::{EventKind, LoggedEvent};
 use crate::domain::idempotency::{IdempotencyKey, KeptAnswer};
 use crate::domain::ids::{
     ChainId, DeliveryId, EndpointId, EventId, Height, PaymentId, Sequence, TransferKey, UnixMs,
@@ -93,6 +93,18 @@ pub struct EventRow {
     pub payment: Option<PaymentId>,
     /// The JSON object that sockets push and webhooks carry.
     pub body: Bytes,
+}
+
+impl EventRow {
+    /// What decisions need to know of it.
+    pub const fn logged(&self) -> LoggedEvent {
+        LoggedEvent {
+            sequence: self.sequence,
+            kind: self.kind,
+            at: self.at,
+            payment: self.payment,
+        }
+    }
 }
 
 /// An event to be written, with the endpoints it is owed to.

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use redb::{AccessGuard, ReadableTable, Table, WriteTransaction};
 
-use super::StoreError;
 use super::rows::{CursorHeights, Stored};
 use super::tables::{self, Bytes};
 use super::writer::Current;
+use super::{EventRow, StoreError};
 use crate::domain::account_key::AccountId;
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::{Cursor, Timer, View, ViewError};
 use crate::domain::claim::{Claim, ClaimOrder, ClaimQuery, Width};
 use crate::domain::delivery::Delivery;
 use crate::domain::endpoints::Endpoints;
+use crate::domain::event::LoggedEvent;
 use crate::domain::idempotency::{IdempotencyKey, KeptAnswer};
 use crate::domain::ids::{
     ChainId, DeliveryId, EndpointId, Height, PaymentId, Sequence, TransferKey, TxId, UnixMs,
@@ -323,6 +324,18 @@ impl View for CommitView<'_, '_> {
 
     fn next_sequence(&self) -> Result<Sequence, ViewError> {
         Ok(self.current.state.next_sequence)
+    }
+
+    fn log(&self, from: Sequence, limit: usize) -> Result<Vec<LoggedEvent>, ViewError> {
+        let from = tables::sequence(from);
+        let range = self.tables.events.range::<&[u8]>(&from[..]..);
+        let rows = range.map_err(database).map_err(view_error)?.take(limit);
+        rows.map(|entry| {
+            let (_, row) = entry.map_err(database)?;
+            EventRow::decode(row.value()).map(|row| row.logged())
+        })
+        .collect::<Result<_, _>>()
+        .map_err(view_error)
     }
 
     fn endpoints(&self) -> Result<Arc<Endpoints>, ViewError> {

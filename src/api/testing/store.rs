@@ -1,5 +1,6 @@
 //! A store in memory, as much of one as the API's tests need.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -11,6 +12,7 @@ use crate::domain::changes::{Cursor, Timer, View, ViewError};
 use crate::domain::claim::{Claim, ClaimKey, ClaimQuery};
 use crate::domain::delivery::{Attempt, Delivery};
 use crate::domain::endpoints::Endpoints;
+use crate::domain::event::LoggedEvent;
 use crate::domain::idempotency::{IdempotencyKey, KeptAnswer};
 use crate::domain::ids::{
     ChainId, DeliveryId, EndpointId, Height, PaymentId, Sequence, TransferKey, TxId, UnixMs,
@@ -21,9 +23,9 @@ use crate::domain::target::Target;
 use crate::domain::transfer::TransferPlace;
 use crate::domain::wallet::NextIndex;
 use crate::store::{
-    CommitError, Counters, DeliveryFilter, DueKey, DueTarget, EventRow, EventScope, OpenPayments,
-    Page as ListPage, PaymentFilter, Plan, Store, StoreError, StoreIdentity, TransferFilter,
-    WatchedPayment, Write,
+    CommitError, Counters, DeliveryFilter, DueKey, DueTarget, EventRow, EventScope, NewEvent,
+    OpenPayments, Page as ListPage, PaymentFilter, Plan, Store, StoreError, StoreIdentity,
+    TransferFilter, WatchedPayment, Write,
 };
 
 #[derive(Default)]
@@ -34,7 +36,10 @@ pub struct Rows {
     pub events: Vec<EventRow>,
     /// Where the log begins, once something was removed.
     pub first: Option<Sequence>,
+    /// Newest first.
     pub deliveries: Vec<Delivery>,
+    pub attempts: BTreeMap<DeliveryId, Vec<Attempt>>,
+    pub endpoints: Arc<Endpoints>,
     pub indices: BTreeMap<AccountId, NextIndex>,
     pub answers: BTreeMap<IdempotencyKey, KeptAnswer>,
 }
@@ -83,6 +88,26 @@ impl MemoryStore {
             Mood::Failing => Err(StoreError::Corrupt("secret inner detail".to_owned())),
             Mood::Silent => std::future::pending().await,
         }
+    }
+}
+
+impl Rows {
+    fn add(&mut self, event: &NewEvent) {
+        let row = &event.row;
+        for (endpoint, url) in &event.owed {
+            let id = DeliveryId {
+                sequence: row.sequence,
+                endpoint: *endpoint,
+            };
+            self.put(Delivery::new(id, row.kind, row.payment, url, row.at));
+        }
+        self.events.push(row.clone());
+    }
+
+    fn put(&mut self, delivery: Delivery) {
+        self.deliveries.retain(|d| d.id != delivery.id);
+        self.deliveries.push(delivery);
+        self.deliveries.sort_by_key(|d| Reverse(d.id));
     }
 }
 
@@ -143,14 +168,20 @@ impl View for Rows {
     fn next_sequence(&self) -> Result<Sequence, ViewError> {
         Ok(Sequence(self.events.len() as u64 + 1))
     }
+    fn log(&self, from: Sequence, limit: usize) -> Result<Vec<LoggedEvent>, ViewError> {
+        let events = self.events.iter().filter(|row| row.sequence >= from);
+        Ok(events.take(limit).map(EventRow::logged).collect())
+    }
     fn endpoints(&self) -> Result<Arc<Endpoints>, ViewError> {
-        Ok(Arc::default())
+        Ok(Arc::clone(&self.endpoints))
     }
-    fn delivery(&self, _: DeliveryId) -> Result<Option<Delivery>, ViewError> {
-        Ok(None)
+    fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, ViewError> {
+        Ok(self.deliveries.iter().find(|d| d.id == id).cloned())
     }
-    fn owed_to(&self, _: EndpointId, _: usize) -> Result<Vec<Delivery>, ViewError> {
-        Ok(Vec::new())
+    fn owed_to(&self, endpoint: EndpointId, limit: usize) -> Result<Vec<Delivery>, ViewError> {
+        let owed = self.deliveries.iter().filter(|d| d.state.is_due());
+        let own = owed.filter(|d| d.id.endpoint == endpoint);
+        Ok(own.take(limit).cloned().collect())
     }
     fn owed_in_lane(
         &self,
@@ -179,8 +210,17 @@ impl Store for MemoryStore {
         let answers = write.changes.answers.iter().cloned();
         let kept = answers.filter_map(|change| Some((change.key, change.after?)));
         rows.answers.extend(kept);
-        rows.events
-            .extend(write.events.iter().map(|e| e.row.clone()));
+        for change in &write.changes.endpoints {
+            Arc::make_mut(&mut rows.endpoints).apply(change);
+        }
+        for event in &write.events {
+            rows.add(event);
+        }
+        for update in &write.changes.deliveries {
+            rows.put(update.after.clone());
+            let attempts = rows.attempts.entry(update.after.id).or_default();
+            attempts.extend(update.attempt.clone());
+        }
         Ok(Arc::new(write))
     }
     fn identity(&self) -> &StoreIdentity {
@@ -267,19 +307,22 @@ impl Store for MemoryStore {
     }
     async fn deliveries(
         &self,
-        _: DeliveryFilter,
+        filter: DeliveryFilter,
         _: Option<DeliveryId>,
         limit: usize,
     ) -> Result<ListPage<Delivery, DeliveryId>, StoreError> {
         let rows = self.answer().await?;
-        let items = rows.deliveries.iter().take(limit).cloned().collect();
+        let wanted = rows.deliveries.iter().filter(|d| filter.wants(d));
+        let items = wanted.take(limit).cloned().collect();
         Ok(ListPage { items, next: None })
     }
-    async fn attempts(&self, _: DeliveryId) -> Result<Vec<Attempt>, StoreError> {
-        Ok(Vec::new())
+    async fn attempts(&self, id: DeliveryId) -> Result<Vec<Attempt>, StoreError> {
+        let rows = self.answer().await?;
+        Ok(rows.attempts.get(&id).cloned().unwrap_or_default())
     }
-    async fn delivery(&self, _: DeliveryId) -> Result<Option<Delivery>, StoreError> {
-        Ok(None)
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
+        let rows = self.answer().await?;
+        Ok(rows.deliveries.iter().find(|d| d.id == id).cloned())
     }
     async fn event(&self, sequence: Sequence) -> Result<Option<EventRow>, StoreError> {
         Ok(self
@@ -291,7 +334,7 @@ impl Store for MemoryStore {
             .cloned())
     }
     fn endpoints(&self) -> Arc<Endpoints> {
-        Arc::default()
+        Arc::clone(&self.rows().endpoints)
     }
     async fn due_targets(
         &self,
