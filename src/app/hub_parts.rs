@@ -237,6 +237,7 @@ impl Hub {
             started_at: self.clock.now(),
             live,
             callbacks: Arc::new(GuardedCallbacks(self.resolver.clone())),
+            callback_secrets: self.secrets.clone(),
             pages: Pages::new(PAGES),
             settings: self.api_settings(listener)?,
             in_flight: InFlight::default(),
