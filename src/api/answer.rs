@@ -34,6 +34,23 @@ pub fn json(body: Bytes) -> Response {
     with_body(StatusCode::OK, JSON, NO_STORE, body)
 }
 
+/// 201 with a wire object that nobody asks for twice, and its address.
+pub fn made<T: Serialize>(object: &T, location: String) -> Result<Response, Problem> {
+    let body = wire::encode(object)?.to_vec();
+    Ok(created(Answer { location, body }))
+}
+
+/// 202 with a wire object: it is on its way.
+pub fn accepted<T: Serialize>(object: &T) -> Result<Response, Problem> {
+    let body = wire::encode(object)?;
+    Ok(with_body(StatusCode::ACCEPTED, JSON, NO_STORE, body))
+}
+
+/// 204: done, and nothing is left to show.
+pub fn gone() -> Response {
+    empty(StatusCode::NO_CONTENT)
+}
+
 /// 201 with the new thing's address.
 pub fn created(answer: Answer) -> Response {
     let mut response = with_body(StatusCode::CREATED, JSON, NO_STORE, answer.body.into());

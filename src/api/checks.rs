@@ -136,7 +136,7 @@ pub fn success_url(value: &RawValue) -> Checked<String> {
     Ok(text)
 }
 
-fn url_text(value: &RawValue) -> Checked<String> {
+pub fn url_text(value: &RawValue) -> Checked<String> {
     let Some(text) = string(value) else {
         return Err(format!("it must be a string, not {}", kind_word(value)));
     };
@@ -162,7 +162,7 @@ pub fn amount_mode(value: &RawValue) -> Checked<AmountMode> {
     one_of("amount_mode", value, &words)
 }
 
-fn one_of<T: Copy>(name: &str, value: &RawValue, words: &[(&str, T)]) -> Checked<T> {
+pub fn one_of<T: Copy>(name: &str, value: &RawValue, words: &[(&str, T)]) -> Checked<T> {
     let text = string(value);
     let found = words
         .iter()

@@ -11,6 +11,10 @@ mod create_tests;
 #[cfg(test)]
 mod create_v1_tests;
 mod creation;
+mod deliveries;
+mod endpoints;
+#[cfg(test)]
+mod endpoints_tests;
 mod events;
 #[cfg(test)]
 mod events_tests;
@@ -22,6 +26,7 @@ pub mod host;
 pub mod idempotency;
 #[cfg(test)]
 mod idempotency_tests;
+mod instant;
 pub mod live;
 mod mistake;
 mod origin;
@@ -54,6 +59,7 @@ use async_trait::async_trait;
 
 use crate::chains::Chains;
 use crate::clock::Clock;
+use crate::delivery::attempt::CallbackSecrets;
 use crate::delivery::gauges::Gauges;
 use crate::domain::ids::UnixMs;
 use crate::domain::payment::CallbackScope;
@@ -84,6 +90,7 @@ pub struct ApiContext {
     pub gauges: Arc<Gauges>,
     /// Says whether webhooks may go to a URL.
     pub callbacks: Arc<dyn CallbackCheck>,
+    pub callback_secrets: CallbackSecrets,
     pub pages: Pages,
     pub settings: ApiSettings,
     pub in_flight: InFlight,

@@ -52,6 +52,7 @@ pub enum Kind {
     TooManyEndpoints,
     EndpointDisabled,
     NotRedeliverable,
+    SecretsConfigured,
     BodyTooLarge,
     UnsupportedMediaType,
     Internal,
@@ -90,6 +91,7 @@ impl Kind {
             Self::TooManyEndpoints | Self::EndpointDisabled | Self::NotRedeliverable => {
                 StatusCode::CONFLICT
             }
+            Self::SecretsConfigured => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -133,6 +135,7 @@ impl Kind {
             Self::TooManyEndpoints => "too_many_endpoints",
             Self::EndpointDisabled => "endpoint_disabled",
             Self::NotRedeliverable => "not_redeliverable",
+            Self::SecretsConfigured => "secrets_configured",
             Self::BodyTooLarge => "body_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::Internal => "internal_error",
@@ -177,6 +180,7 @@ impl Kind {
             Self::TooManyEndpoints => "There are too many webhook endpoints",
             Self::EndpointDisabled => "The webhook endpoint is disabled",
             Self::NotRedeliverable => "The delivery cannot be asked for again",
+            Self::SecretsConfigured => "The secrets are kept in the configuration",
             Self::BodyTooLarge => "The body is too large",
             Self::UnsupportedMediaType => "The content type is not JSON",
             Self::Internal => "The hub made a mistake",

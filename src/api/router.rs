@@ -21,7 +21,10 @@ use super::create::Dialect;
 use super::origin::Origin;
 use super::pages::TaggedPage;
 use super::problem::{Kind, Problem};
-use super::{ApiContext, answer, classic, creation, events, health, stream, transfers, v1};
+use super::{
+    ApiContext, answer, classic, creation, deliveries, endpoints, events, health, stream,
+    transfers, v1,
+};
 
 /// How long a request may take from its head to its answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -29,6 +32,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const READ: &str = "GET, HEAD, OPTIONS";
 const WRITE: &str = "POST, OPTIONS";
 const READ_WRITE: &str = "GET, HEAD, POST, OPTIONS";
+const READ_CHANGE_REMOVE: &str = "GET, HEAD, PATCH, DELETE, OPTIONS";
 
 /// A request taken apart.
 struct Request {
@@ -56,6 +60,15 @@ enum Resource<'a> {
     Events,
     EventStream,
     Deliveries,
+    Delivery(&'a str),
+    Redelivery(&'a str),
+    Endpoints,
+    Endpoint(&'a str),
+    /// All payments' own callbacks.
+    Callbacks,
+    Rotation(&'a str),
+    Test(&'a str),
+    Recovery(&'a str),
     Transfers,
     Transfer(&'a str),
     Assignment(&'a str),
@@ -66,6 +79,8 @@ enum Resource<'a> {
 enum Verb {
     Read,
     Write,
+    Change,
+    Remove,
     Ask,
 }
 
@@ -174,11 +189,15 @@ async fn handle(
     }
     let caller = Caller::of(ctx, &request.headers)?;
     caller.may_see(resource.shows_payment())?;
-    if verb == Verb::Write {
-        origin.may_write()?;
-        return write(ctx, resource, caller, request).await;
+    if verb == Verb::Read {
+        return read(ctx, resource, caller, request).await;
     }
-    read(ctx, resource, caller, request).await
+    origin.may_write()?;
+    match verb {
+        Verb::Change => change(ctx, resource, request).await,
+        Verb::Remove => remove(ctx, resource, request).await,
+        _ => write(ctx, resource, caller, request).await,
+    }
 }
 
 async fn read(
@@ -202,12 +221,20 @@ async fn read(
         }
         Resource::PaymentStream(id) => stream::of_payment(ctx, id, query, headers).await,
         Resource::EventStream => stream::all(ctx, query, headers).await,
-        Resource::Deliveries => v1::deliveries(ctx, query).await,
+        Resource::Deliveries => deliveries::list(ctx, query).await,
+        Resource::Delivery(id) => deliveries::get(ctx, id).await,
+        Resource::Endpoints => endpoints::list(ctx).await,
+        Resource::Endpoint(id) => endpoints::get(ctx, id).await,
+        Resource::Callbacks => endpoints::callbacks(ctx).await,
         Resource::Transfers => transfers::list(ctx, query).await,
         Resource::Transfer(id) => transfers::get(ctx, id).await,
         Resource::Page(_)
         | Resource::Creation
         | Resource::Cancellation(_)
+        | Resource::Redelivery(_)
+        | Resource::Rotation(_)
+        | Resource::Test(_)
+        | Resource::Recovery(_)
         | Resource::Assignment(_) => {
             Err(Problem::method_not_allowed(&Method::GET, resource.allow()))
         }
@@ -224,9 +251,19 @@ async fn write(
         Resource::Creation => create(ctx, Dialect::Classic, caller, request).await,
         Resource::Payments => create(ctx, Dialect::V1, caller, request).await,
         Resource::Assignment(id) => transfers::assign(ctx, id, &json_body(request).await?).await,
+        Resource::Endpoints => endpoints::create(ctx, &json_body(request).await?).await,
+        Resource::Rotation(id) => endpoints::rotate(ctx, id, &json_body(request).await?).await,
+        Resource::Recovery(id) => endpoints::recover(ctx, id, &json_body(request).await?).await,
+        Resource::Test(id) => {
+            read_past(request).await?;
+            endpoints::test(ctx, id).await
+        }
+        Resource::Redelivery(id) => {
+            read_past(request).await?;
+            deliveries::redeliver(ctx, id).await
+        }
         Resource::Cancellation(id) => {
-            // Nothing in it matters, but what is left unread costs the client its connection.
-            body::read(&request.headers, request.body).await?;
+            read_past(request).await?;
             v1::cancel(ctx, id).await
         }
         _ => Err(Problem::method_not_allowed(
@@ -234,6 +271,42 @@ async fn write(
             resource.allow(),
         )),
     }
+}
+
+async fn change(
+    ctx: &ApiContext,
+    resource: Resource<'_>,
+    request: Request,
+) -> Result<Response, Problem> {
+    match resource {
+        Resource::Endpoint(id) => endpoints::change(ctx, id, &json_body(request).await?).await,
+        _ => Err(Problem::method_not_allowed(
+            &request.method,
+            resource.allow(),
+        )),
+    }
+}
+
+async fn remove(
+    ctx: &ApiContext,
+    resource: Resource<'_>,
+    request: Request,
+) -> Result<Response, Problem> {
+    match resource {
+        Resource::Endpoint(id) => {
+            read_past(request).await?;
+            endpoints::delete(ctx, id).await
+        }
+        _ => Err(Problem::method_not_allowed(
+            &request.method,
+            resource.allow(),
+        )),
+    }
+}
+
+/// Nothing in the body matters, but what is left unread costs the client its connection.
+async fn read_past(request: Request) -> Result<(), Problem> {
+    body::read(&request.headers, request.body).await.map(|_| ())
 }
 
 async fn create(
@@ -264,6 +337,8 @@ impl Verb {
         match *method {
             Method::GET | Method::HEAD => Some(Self::Read),
             Method::POST => Some(Self::Write),
+            Method::PATCH => Some(Self::Change),
+            Method::DELETE => Some(Self::Remove),
             Method::OPTIONS => Some(Self::Ask),
             _ => None,
         }
@@ -300,7 +375,8 @@ impl<'a> Resource<'a> {
             ] => Self::PaymentStream(id),
             [Some("v1"), Some("events"), None, ..] => Self::Events,
             [Some("v1"), Some("events"), Some("stream"), None, ..] => Self::EventStream,
-            [Some("v1"), Some("deliveries"), None, ..] => Self::Deliveries,
+            [Some("v1"), Some("deliveries"), rest @ ..] => Self::of_deliveries(rest)?,
+            [Some("v1"), Some("endpoints"), rest @ ..] => Self::of_endpoints(rest)?,
             [Some("v1"), Some("transfers"), None, ..] => Self::Transfers,
             [Some("v1"), Some("transfers"), Some(id), None, ..] => Self::Transfer(id),
             [
@@ -315,21 +391,50 @@ impl<'a> Resource<'a> {
         })
     }
 
+    fn of_deliveries(rest: [Option<&'a str>; 4]) -> Option<Self> {
+        Some(match rest {
+            [None, ..] => Self::Deliveries,
+            [Some(id), None, ..] => Self::Delivery(id),
+            [Some(id), Some("redeliver"), None, ..] => Self::Redelivery(id),
+            _ => return None,
+        })
+    }
+
+    fn of_endpoints(rest: [Option<&'a str>; 4]) -> Option<Self> {
+        Some(match rest {
+            [None, ..] => Self::Endpoints,
+            [Some("callbacks"), None, ..] => Self::Callbacks,
+            [Some(id), None, ..] => Self::Endpoint(id),
+            [Some(id), Some(part), None, ..] => match part {
+                "rotate" => Self::Rotation(id),
+                "test" => Self::Test(id),
+                "recover" => Self::Recovery(id),
+                _ => return None,
+            },
+            _ => return None,
+        })
+    }
+
     /// The methods, as the `Allow` header lists them.
     const fn allow(self) -> &'static str {
         match self {
             Self::Creation | Self::Cancellation(_) | Self::Assignment(_) => WRITE,
-            Self::Payments => READ_WRITE,
+            Self::Redelivery(_) | Self::Rotation(_) | Self::Test(_) | Self::Recovery(_) => WRITE,
+            Self::Payments | Self::Endpoints => READ_WRITE,
+            Self::Endpoint(_) => READ_CHANGE_REMOVE,
             _ => READ,
         }
     }
 
     fn takes(self, verb: Verb) -> bool {
-        match verb {
-            Verb::Read => self.allow() != WRITE,
-            Verb::Write => self.allow() != READ,
-            Verb::Ask => true,
-        }
+        let method = match verb {
+            Verb::Read => "GET",
+            Verb::Write => "POST",
+            Verb::Change => "PATCH",
+            Verb::Remove => "DELETE",
+            Verb::Ask => "OPTIONS",
+        };
+        self.allow().split(", ").any(|known| known == method)
     }
 
     /// The one payment that a payer may see here.

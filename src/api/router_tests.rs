@@ -20,6 +20,7 @@ async fn every_known_path_names_its_methods_and_every_other_is_404() {
         "POST, OPTIONS",
         "GET, HEAD, POST, OPTIONS",
     );
+    let each = "GET, HEAD, PATCH, DELETE, OPTIONS";
     let paths = [
         ("/".to_owned(), read),
         ("/assets/index.js".to_owned(), read),
@@ -34,6 +35,14 @@ async fn every_known_path_names_its_methods_and_every_other_is_404() {
         (format!("/v1/payments/{id}/events"), read),
         ("/v1/events".to_owned(), read),
         ("/v1/deliveries".to_owned(), read),
+        ("/v1/deliveries/dlv_1_1".to_owned(), read),
+        ("/v1/deliveries/dlv_1_1/redeliver".to_owned(), write),
+        ("/v1/endpoints".to_owned(), both),
+        ("/v1/endpoints/ep_1".to_owned(), each),
+        ("/v1/endpoints/callbacks".to_owned(), read),
+        ("/v1/endpoints/ep_1/rotate".to_owned(), write),
+        ("/v1/endpoints/ep_1/test".to_owned(), write),
+        ("/v1/endpoints/callbacks/recover".to_owned(), write),
     ];
     for (path, allow) in &paths {
         for method in [
@@ -69,6 +78,9 @@ async fn every_known_path_names_its_methods_and_every_other_is_404() {
         "/v1/payments/",
         "/v1/payments/x/y",
         "/v1/payments/x/cancel/z",
+        "/v1/endpoints/ep_1/nothing",
+        "/v1/endpoints/ep_1/test/x",
+        "/v1/deliveries/dlv_1_1/redeliver/x",
         "/payment_status",
         "/payment_status/",
         "/payment_status/a/b",
@@ -142,6 +154,9 @@ async fn a_client_token_opens_its_own_payment_and_nothing_else() {
         "/v1/payments".to_owned(),
         "/v1/events".to_owned(),
         "/v1/deliveries".to_owned(),
+        "/v1/deliveries/dlv_1_0".to_owned(),
+        "/v1/endpoints".to_owned(),
+        "/v1/endpoints/callbacks".to_owned(),
         "/stats".to_owned(),
         "/health".to_owned(),
         "/payment_status/x".to_owned(),
@@ -154,6 +169,10 @@ async fn a_client_token_opens_its_own_payment_and_nothing_else() {
         "/create_payment",
         "/v1/payments",
         &format!("/v1/payments/{own}/cancel"),
+        "/v1/endpoints",
+        "/v1/endpoints/callbacks/rotate",
+        "/v1/endpoints/callbacks/recover",
+        "/v1/deliveries/dlv_1_0/redeliver",
     ] {
         let request = warp::test::request().method("POST").path(path);
         let request = request.header("authorization", format!("Bearer {token}"));

@@ -1,4 +1,4 @@
-//! The `/v1` endpoints: payments, their QR codes, deliveries.
+//! The `/v1/payments` endpoints: lists of them, one, its cancellation, its QR code.
 
 use bytes::Bytes;
 use qrcode::render::svg::Color;
@@ -12,17 +12,15 @@ use super::create::unknown_chain;
 use super::creation::Access;
 use super::problem::{Kind, Problem};
 use super::query::Query;
-use super::wire::delivery::DeliveryObject;
 use super::wire::list::List;
 use super::wire::{self, PaymentObject};
 use crate::chains::Chains;
-use crate::domain::ids::{DeliveryId, PaymentId};
+use crate::domain::ids::PaymentId;
 use crate::domain::payment::{Payment, Status};
-use crate::store::{DeliveryFilter, PaymentFilter};
+use crate::store::PaymentFilter;
 
 /// Pixels a side that a QR code has at least.
 const QR_PIXELS: u32 = 240;
-const DELIVERY_STATES: [&str; 3] = ["due", "delivered", "exhausted"];
 
 /// `POST /v1/payments`' answer.
 pub fn created(
@@ -88,29 +86,6 @@ pub async fn qr(ctx: &ApiContext, id: &str) -> Result<Response, Problem> {
         .light_color(Color("#fff"))
         .build();
     Ok(answer::svg(image))
-}
-
-pub async fn deliveries(ctx: &ApiContext, query: &str) -> Result<Response, Problem> {
-    let mut query = Query::parse(query, &["payment_id", "state", "after", "limit"]);
-    let filter = DeliveryFilter {
-        payment: query.take("payment_id", |text| {
-            PaymentId::parse(text).ok_or_else(|| "payment_id must be a payment's id".to_owned())
-        }),
-        state: query.take("state", |text| {
-            let state = DELIVERY_STATES.into_iter().find(|state| *state == text);
-            state.ok_or_else(|| format!("state must be one of: {}", DELIVERY_STATES.join(", ")))
-        }),
-        ..DeliveryFilter::default()
-    };
-    let after = query.take("after", |text| {
-        DeliveryId::parse(text)
-            .ok_or_else(|| "after must be a delivery's id, like dlv_20_0".to_owned())
-    });
-    let limit = query.limit();
-    query.finish()?;
-    let page = ctx.store.deliveries(filter, after, limit).await?;
-    let objects = page.items.iter().map(DeliveryObject::new).collect();
-    answer::ok(&List::new(objects, page.next))
 }
 
 /// The payment of a path.

@@ -2,10 +2,7 @@
 
 use serde_json::json;
 
-use super::testing::{Hub, NOW};
-use crate::domain::delivery::{Attempt, Delivery, DeliveryState};
-use crate::domain::event::EventKind;
-use crate::domain::ids::{DeliveryId, EndpointId, Sequence};
+use super::testing::Hub;
 
 #[tokio::test]
 async fn lists_turn_their_pages_and_filter() {
@@ -95,46 +92,4 @@ async fn bad_queries_are_refused_by_parameter() {
     assert!(answer.status == 400 && answer.body.len() < 5000);
     let hint = hub.get("/v1/payments?statsu=pending").await.error();
     assert!(hint.contains("did you mean 'status'?"), "{hint}");
-}
-
-#[tokio::test]
-async fn a_delivery_is_listed_with_its_last_attempt() {
-    let hub = Hub::new();
-    let id = DeliveryId {
-        sequence: Sequence(20),
-        endpoint: EndpointId::CALLBACK,
-    };
-    let delivery = Delivery {
-        state: DeliveryState::Due(NOW.plus_seconds(5)),
-        attempts: 1,
-        last: Some(Attempt {
-            at: NOW,
-            status: Some(500),
-            latency_ms: 12,
-            detail: "oops".to_owned(),
-            next_at: Some(NOW.plus_seconds(5)),
-        }),
-        ..Delivery::new(
-            id,
-            EventKind::Completed,
-            None,
-            "https://shop.example/hook",
-            NOW,
-        )
-    };
-    hub.store.rows().deliveries.push(delivery);
-    let answer = hub.get("/v1/deliveries?state=due&limit=10").await;
-    assert_eq!(
-        answer.json(),
-        json!({"data":[{
-            "id":"dlv_20_0","type":"payment.completed","payment_id":null,"url":"https://shop.example/hook",
-            "state":"due","attempts":1,"last_status":500,"last_error":"oops","latency_ms":12,
-            "next_attempt_at":1_672_531_205.123,"created_at":1_672_531_200.123}],"next":null})
-    );
-    // A 200 whose body breaks off is tried again, and the reason shows.
-    if let Some(attempt) = &mut hub.store.rows().deliveries[0].last {
-        attempt.status = Some(200);
-    }
-    let answer = hub.get("/v1/deliveries").await.json();
-    assert_eq!(answer["data"][0]["last_error"], "oops");
 }

@@ -245,6 +245,7 @@ impl Hub {
             live,
             gauges: Arc::clone(&self.gauges),
             callbacks: Arc::new(GuardedCallbacks(self.resolver.clone())),
+            callback_secrets: self.secrets.clone(),
             pages: Pages::new(PAGES),
             settings: self.api_settings(listener)?,
             in_flight: InFlight::default(),

@@ -41,6 +41,11 @@ impl CallbackSecrets {
         !self.configured.is_empty()
     }
 
+    /// What signs where none is configured, until it is rotated.
+    pub const fn made(&self) -> &SigningKey {
+        &self.made
+    }
+
     /// The secrets that sign at this moment, the newest first.
     pub fn at(&self, endpoints: &Endpoints, now: UnixMs) -> Vec<Secret> {
         if self.are_configured() {

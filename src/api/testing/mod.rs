@@ -20,6 +20,8 @@ use super::wire::WireEncoder;
 use super::{ApiContext, ApiSettings, CallbackCheck, routes};
 use crate::chains::{Chain, ChainSpec, Chains};
 use crate::clock::Clock;
+use crate::delivery::attempt::CallbackSecrets;
+use crate::delivery::signature::Secret;
 use crate::domain::address::Address;
 use crate::domain::amount::{Amount, Decimals};
 use crate::domain::ids::{ChainId, Height, PaymentId, UnixMs};
@@ -161,6 +163,17 @@ impl Hub {
     }
 
     pub fn limited(settings: ApiSettings, limits: LiveLimits) -> Self {
+        Self::of(settings, limits, Arc::new([]))
+    }
+
+    /// One whose configuration names what signs callbacks.
+    pub fn with_webhook_secret(text: &str) -> Self {
+        let secret = Secret::parse(text).expect("a webhook secret");
+        let (settings, limits) = (ApiSettings::default(), LiveLimits::default());
+        Self::of(settings, limits, Arc::new([secret]))
+    }
+
+    fn of(settings: ApiSettings, limits: LiveLimits, secrets: Arc<[Secret]>) -> Self {
         let store = Arc::new(MemoryStore::new());
         let chains = Chains::new(vec![chain()]);
         let clock: Arc<dyn Clock> = Arc::new(StoppedClock);
@@ -203,6 +216,7 @@ impl Hub {
             live,
             gauges: Arc::default(),
             callbacks: Arc::new(HttpsOnly),
+            callback_secrets: CallbackSecrets::new(secrets, store.identity()),
             pages: Pages::new(&PAGES),
             settings,
             in_flight: InFlight::default(),

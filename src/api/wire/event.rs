@@ -12,8 +12,9 @@ use super::scalar::{Embedded, ExactNumber, Rfc3339, Text};
 use super::transfer::TransferObject;
 use crate::chains::Chains;
 use crate::domain::address::Address;
-use crate::domain::event::SealedEvent;
-use crate::domain::ids::{ChainId, EventId, PaymentId, TxId, UnixMs};
+use crate::domain::endpoint::DisabledWhy;
+use crate::domain::event::{EndpointNote, SealedEvent};
+use crate::domain::ids::{ChainId, EndpointId, EventId, PaymentId, TxId, UnixMs};
 use crate::domain::payment::Payment;
 use crate::ledger_task::EventEncoder;
 
@@ -27,8 +28,9 @@ struct EventObject<'a> {
     payment_id: Option<Text<PaymentId>>,
     order_id: Option<&'a str>,
     wallet_address: Option<Text<Address>>,
-    chain: &'a str,
-    currency: &'a str,
+    /// Null for what is about no payment and no transfer.
+    chain: Option<&'a str>,
+    currency: Option<&'a str>,
     expected_amount_usdt: Option<ExactNumber>,
     received_amount_usdt: Option<ExactNumber>,
     transaction_hash: Option<Text<TxId>>,
@@ -41,17 +43,37 @@ struct EventObject<'a> {
     received_amount: Option<String>,
     amount_to_pay: Option<String>,
     transfer: Option<TransferObject>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    endpoint: Option<NotedEndpoint<'a>>,
+}
+
+/// The webhook endpoint that an event is about.
+#[derive(Serialize)]
+struct NotedEndpoint<'a> {
+    id: Text<EndpointId>,
+    url: &'a str,
+    /// Why it is disabled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
+
+impl<'a> NotedEndpoint<'a> {
+    fn new(note: &'a EndpointNote) -> Self {
+        Self {
+            id: Text(note.id),
+            url: &note.url,
+            reason: note.reason.map(DisabledWhy::as_str),
+        }
+    }
 }
 
 impl<'a> EventObject<'a> {
     fn new(sealed: &'a SealedEvent, chains: &'a Chains) -> Self {
         let event = &sealed.event;
         let (payment, transfer) = (event.payment.as_ref(), event.transfer.as_ref());
-        let chain_id = payment
-            .map(|p| p.chain)
-            .or(transfer.map(|t| t.key.chain))
-            .unwrap_or(ChainId(u16::MAX));
-        let chain = ChainFace::of(chains, chain_id);
+        let chain_id = payment.map(|p| p.chain).or(transfer.map(|t| t.key.chain));
+        let chain = ChainFace::of(chains, chain_id.unwrap_or(ChainId(u16::MAX)));
+        let note = event.endpoint.as_ref();
         let received = payment.map(Payment::received);
         let transaction = transaction_of(sealed);
         Self {
@@ -59,14 +81,17 @@ impl<'a> EventObject<'a> {
             id: Text(sealed.id),
             sequence: sealed.sequence.0,
             timestamp: Text(Rfc3339(event.at)),
-            payment_id: payment.map(|p| Text(p.id)),
+            payment_id: payment
+                .map(|p| p.id)
+                .or(note.and_then(|note| note.payment))
+                .map(Text),
             order_id: payment.map(|p| p.order_id.as_str()),
             wallet_address: payment
                 .map(|p| p.address)
                 .or(transfer.map(|t| t.to))
                 .map(Text),
-            chain: chain.name,
-            currency: chain.currency,
+            chain: chain_id.map(|_| chain.name),
+            currency: chain_id.map(|_| chain.currency),
             expected_amount_usdt: payment.map(|p| ExactNumber::new(p.expected, chain.decimals)),
             received_amount_usdt: received
                 .filter(|amount| !amount.is_zero())
@@ -80,6 +105,7 @@ impl<'a> EventObject<'a> {
             received_amount: received.map(|amount| chain.decimal(amount)),
             amount_to_pay: payment.map(|p| chain.decimal(p.to_pay)),
             transfer: transfer.map(|t| TransferObject::new(t, payment, &chain)),
+            endpoint: note.map(NotedEndpoint::new),
         }
     }
 }

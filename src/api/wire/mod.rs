@@ -1,9 +1,10 @@
-//! The JSON that clients see, written straight from the domain's types: payments, events, deliveries, pages of lists.
+//! The JSON that clients see, written straight from the domain's types: payments, events, endpoints, deliveries, pages of lists.
 //!
 //! Owns field names and number formats. No float touches money, and no `Value` tree is built. Refuses to read requests.
 
 mod chain_face;
 pub mod delivery;
+pub mod endpoint;
 pub mod event;
 pub mod list;
 pub mod payment;

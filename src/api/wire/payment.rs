@@ -41,6 +41,9 @@ pub struct PaymentObject<'a> {
     wallet: Option<&'a str>,
     derivation_path: Option<String>,
     success_url: Option<&'a str>,
+    /// Whether the receiver of its webhooks answered 410 and gets no more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    callback_disabled: Option<bool>,
     metadata: Embedded<'a>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     access: Option<Access<'a>>,
@@ -97,6 +100,7 @@ impl<'a> PaymentObject<'a> {
             wallet: derivation.map(|d| d.wallet.as_str()),
             derivation_path: derivation.map(Derivation::path),
             success_url: payment.success_url.as_deref(),
+            callback_disabled: Some(payment.callback_has_ended()),
             metadata: Embedded(payment.metadata.as_deref()),
             access: None,
         }
@@ -107,6 +111,7 @@ impl<'a> PaymentObject<'a> {
     pub fn for_payer(mut self) -> Self {
         self.wallet = None;
         self.derivation_path = None;
+        self.callback_disabled = None;
         self
     }
 

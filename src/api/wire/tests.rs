@@ -7,9 +7,10 @@ use crate::api::testing::{ADDRESS, NOW, chain};
 use crate::chains::Chains;
 use crate::domain::address::Address;
 use crate::domain::amount::Amount;
-use crate::domain::event::{AfterCompletion, Event, EventKind, SealedEvent};
+use crate::domain::endpoint::DisabledWhy;
+use crate::domain::event::{AfterCompletion, EndpointNote, Event, EventKind, SealedEvent};
 use crate::domain::ids::{
-    ChainId, EventId, Height, PaymentId, Sequence, TransferKey, TxId, UnixMs,
+    ChainId, EndpointId, EventId, Height, PaymentId, Sequence, TransferKey, TxId, UnixMs,
 };
 use crate::domain::payment::{
     AmountMode, Assignment, Basis, Credit, CreditState, Finality, MatchRule, Payment, Status,
@@ -127,7 +128,8 @@ fn a_waiting_payment() {
         "chain":"tron","currency":"USDT_TRC20","expected_amount":"5.0","received_amount":"0.0",
         "amount_to_pay":"5.000001","amount_mode":"unique","match":"exact","tolerance":"10",
         "confirmations":0,"confirmations_required":19,"finality":"final","transfers":[],
-        "wallet":null,"derivation_path":null,"success_url":null,"metadata":{{}}}}"#
+        "wallet":null,"derivation_path":null,"success_url":null,"callback_disabled":false,
+        "metadata":{{}}}}"#
     ));
     assert_eq!(shown(&payment()), expected);
 }
@@ -295,4 +297,48 @@ fn a_payment_of_a_chain_that_is_gone_is_still_shown() {
     let mut payment = payment();
     payment.chain = ChainId(9);
     assert!(shown(&payment).contains(r#""chain":"removed","currency":"removed""#));
+}
+
+/// It names no secret: neither the query of the URL nor, to a payer's ears, the payment's own object.
+#[test]
+fn a_disabled_endpoint_is_named_with_its_reason() {
+    let payment = PaymentId::parse(ID).expect("an id");
+    let mut note = EndpointNote::new(EndpointId(3), "https://shop.example/hook?token=t");
+    note.reason = Some(DisabledWhy::Failing);
+    let about = |kind, note: &EndpointNote| {
+        let encoder = WireEncoder { chains: chains() };
+        let event = Event::about(kind, note.clone(), NOW);
+        let bytes = encoder.encode(&SealedEvent {
+            sequence: Sequence(20),
+            id: EventId(1),
+            event,
+        });
+        String::from_utf8(bytes.to_vec()).expect("text")
+    };
+    let expected = compact(
+        r#"{"type":"endpoint.disabled","id":"evt_00000000000000000000000001","sequence":20,
+        "timestamp":"2023-01-01T00:00:00.123Z","payment_id":null,"order_id":null,"wallet_address":null,"chain":null,
+        "currency":null,"expected_amount_usdt":null,"received_amount_usdt":null,"transaction_hash":null,
+        "block_timestamp":null,"confirmations":0,"status":null,"metadata":{},"expected_amount":null,
+        "received_amount":null,"amount_to_pay":null,"transfer":null,
+        "endpoint":{"id":"ep_3","url":"https://shop.example/hook","reason":"failing"}}"#,
+    );
+    assert_eq!(about(EventKind::EndpointDisabled, &note), expected);
+    note.id = EndpointId::CALLBACK;
+    note.payment = Some(payment);
+    let callback = about(EventKind::EndpointDisabled, &note);
+    assert!(
+        callback.contains(&format!(r#""payment_id":"{ID}""#)),
+        "{callback}"
+    );
+    assert!(
+        callback.contains(r#""endpoint":{"id":"callbacks""#),
+        "{callback}"
+    );
+    let test = EndpointNote::new(EndpointId(3), "https://shop.example/hook");
+    let test = about(EventKind::EndpointTest, &test);
+    assert!(
+        test.ends_with(r#""endpoint":{"id":"ep_3","url":"https://shop.example/hook"}}"#),
+        "{test}"
+    );
 }

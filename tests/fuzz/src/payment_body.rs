@@ -13,6 +13,7 @@ use paybell::api::wire::WireEncoder;
 use paybell::api::{ApiContext, ApiSettings, CallbackCheck};
 use paybell::chains::{Chain, ChainSpec, Chains};
 use paybell::clock::Clock;
+use paybell::delivery::attempt::CallbackSecrets;
 use paybell::delivery::callback_url::{CallbackPolicy, CallbackUrl};
 use paybell::domain::address::Address;
 use paybell::domain::amount::{Amount, Decimals};
@@ -93,6 +94,7 @@ fn context() -> ApiContext {
     let encoder = Arc::new(WireEncoder {
         chains: chains.clone(),
     });
+    let callback_secrets = CallbackSecrets::new(Arc::new([]), store.identity());
     let live = LiveContext::new(
         Hub::new("e-fuzz"),
         Arc::clone(&store),
@@ -119,6 +121,7 @@ fn context() -> ApiContext {
         live: Arc::new(live),
         gauges: Arc::default(),
         callbacks: Arc::new(Strict),
+        callback_secrets,
         pages: Pages::new(&[]),
         settings: ApiSettings::default(),
         in_flight: InFlight::default(),
