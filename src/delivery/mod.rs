@@ -1,8 +1,8 @@
 //! Floor 4, webhook delivery: sign, guard, send, and say what became of it.
 //!
 //! Reading order: [`signature`], [`address_kind`], [`callback_url`], [`lookup`], [`guard`], [`outcome`], [`sender`]; then
-//! who may send when: [`moment`], [`breaker`], [`standing`], [`places`], [`gauges`]; then [`attempt`] and [`dispatcher`]. Only the
-//! last two know the store; when to try a delivery again is `domain::retry`'s.
+//! who may send when: [`moment`], [`breaker`], [`standing`], [`places`], [`gauges`]; then [`attempt`] and
+//! [`dispatcher`]. Only the last two know the store; when to try a delivery again is `domain::retry`'s.
 
 pub mod address_kind;
 pub mod attempt;

@@ -87,7 +87,7 @@ impl Event {
             format!("#{}", self.sequence.0),
             column(&self.kind, TYPE_CHARS),
             column(told.order_id.as_deref().unwrap_or("-"), ORDER_CHARS),
-            column(&told.amount(), AMOUNT_CHARS),
+            column(&told.amount(&self.kind), AMOUNT_CHARS),
             column(told.status.as_deref().unwrap_or("-"), STATUS_CHARS),
             visible(&payment),
         );
@@ -106,12 +106,16 @@ impl Event {
 }
 
 impl Told {
-    fn amount(&self) -> String {
+    /// A transfer that settled nothing is not what its payment received.
+    fn amount(&self, kind: &str) -> String {
         let moved = self.transfer.as_ref().and_then(|t| t.amount.as_deref());
         let received = self
             .received_amount
             .as_deref()
             .filter(|amount| *amount != "0.0");
+        if let Some(amount) = moved.filter(|_| kind.starts_with("transfer.")) {
+            return amount.to_owned();
+        }
         match (received.or(moved), self.amount_to_pay.as_deref()) {
             (Some(got), Some(wanted)) if got != wanted => format!("{got} of {wanted}"),
             (Some(amount), _) | (None, Some(amount)) => amount.to_owned(),
@@ -192,6 +196,14 @@ mod tests {
             let line = event(fields).line();
             assert!(line.contains(shown), "{line}");
         }
+    }
+
+    /// Found by looking at the demo: 3 USDT too much were shown as the 10.5 that the payment had received before.
+    #[test]
+    fn an_unmatched_transfer_shows_its_own_amount() {
+        let text = r#"{"sequence":3,"id":"e","type":"transfer.unmatched","received_amount":"10.5","amount_to_pay":"10.5","transfer":{"amount":"3.0"}}"#;
+        let line = Event::parse(text.as_bytes()).expect("an event").line();
+        assert!(line.contains(" 3.0  ") && !line.contains("10.5"), "{line}");
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! Posts events to the developer's receiver, signed as webhooks are: in order for each payment, several payments side by
 //! side, a few tries each. What happens is told; nothing of it holds the stream up.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 
 use super::backlog::{Backlog, Lane, Offered};
 use super::event::Event;
@@ -76,58 +76,86 @@ pub struct Courier {
 
 /// A task's end.
 enum Done {
-    Event(Lane),
+    Event,
     Page((Place, Sequence), Result<Piece, Missing>),
 }
 
 /// Forwards whatever comes into the inbox, for ever.
 pub async fn run(inbox: Inbox, courier: Courier, log: Log) {
-    let (mut tasks, mut busy) = (JoinSet::new(), HashSet::new());
-    let mut reads: Option<(Place, Sequence)> = None;
+    let mut work = Work {
+        inbox,
+        courier,
+        log,
+        tasks: JoinSet::new(),
+        lanes: HashMap::new(),
+        reader: None,
+    };
     loop {
-        while busy.len() < MAX_IN_FLIGHT {
-            let Some(event) = inbox.backlog().take(&busy) else {
+        work.begin_what_can();
+        tokio::select! {
+            () = work.inbox.0.changed.notified() => {}
+            Some(ended) = work.tasks.join_next_with_id() => work.end(ended),
+        }
+    }
+}
+
+/// What is under way.
+struct Work {
+    inbox: Inbox,
+    courier: Courier,
+    log: Log,
+    tasks: JoinSet<Done>,
+    /// Whose event each task posts.
+    lanes: HashMap<Id, Lane>,
+    /// The task that reads the log again.
+    reader: Option<Id>,
+}
+
+impl Work {
+    fn begin_what_can(&mut self) {
+        while self.lanes.len() < MAX_IN_FLIGHT {
+            let busy: HashSet<Lane> = self.lanes.values().cloned().collect();
+            let Some(event) = self.inbox.backlog().take(&busy) else {
                 break;
             };
-            busy.insert(event.payment.clone());
-            let courier = courier.clone();
-            tasks.spawn(async move {
-                let lane = event.payment.clone();
+            let (courier, lane) = (self.courier.clone(), event.payment.clone());
+            let task = self.tasks.spawn(async move {
                 courier.deliver(event).await;
-                Done::Event(lane)
+                Done::Event
             });
+            self.lanes.insert(task.id(), lane);
         }
-        if reads.is_none() {
-            reads = inbox.backlog().wants();
-            if let Some(asked) = reads.clone() {
-                let log = log.clone();
-                tasks.spawn(async move {
-                    let read = log.after(&asked.0).await;
-                    if matches!(read, Err(Missing::Trouble(_))) {
-                        tokio::time::sleep(LOG_WAIT).await;
-                    }
-                    Done::Page(asked, read)
-                });
+        if self.reader.is_some() {
+            return;
+        }
+        let Some(asked) = self.inbox.backlog().wants() else {
+            return;
+        };
+        let log = self.log.clone();
+        let task = self.tasks.spawn(async move {
+            let read = log.after(&asked.0).await;
+            if matches!(read, Err(Missing::Trouble(_))) {
+                tokio::time::sleep(LOG_WAIT).await;
             }
-        }
-        tokio::select! {
-            () = inbox.0.changed.notified() => {}
-            Some(done) = tasks.join_next() => match done {
-                Ok(Done::Event(lane)) => {
-                    busy.remove(&lane);
-                }
-                Ok(Done::Page(asked, read)) => {
-                    take_page(&inbox, &asked, read);
-                    reads = None;
-                }
-                // A lane that stays busy would hold its payment up for ever.
-                Err(error) => {
-                    tracing::error!(%error, "forwarding an event failed");
-                    busy.clear();
-                    reads = None;
-                }
+            Done::Page(asked, read)
+        });
+        self.reader = Some(task.id());
+    }
+
+    fn end(&mut self, ended: Result<(Id, Done), JoinError>) {
+        let id = match ended {
+            Ok((id, Done::Event)) => id,
+            Ok((id, Done::Page(asked, read))) => {
+                take_page(&self.inbox, &asked, read);
+                id
             }
-        }
+            Err(error) => {
+                tracing::error!(%error, "forwarding an event failed");
+                error.id()
+            }
+        };
+        self.lanes.remove(&id);
+        self.reader = self.reader.filter(|reader| *reader != id);
     }
 }
 

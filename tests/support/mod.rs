@@ -1,6 +1,7 @@
 //! What the whole-system tests share: the real binary as a child process, receivers, sockets, and waiting on conditions.
 #![allow(dead_code)]
 
+pub mod bad_receiver;
 pub mod node;
 pub mod raw;
 pub mod receiver;
@@ -146,13 +147,8 @@ impl Program {
     }
 
     /// Asks it to end and waits. Returns its exit code.
-    pub fn terminate(self) -> Option<i32> {
+    pub fn terminate(mut self) -> Option<i32> {
         self.ask_to_end();
-        self.ended()
-    }
-
-    /// Waits until it has ended as it was asked to. Returns its exit code.
-    pub fn ended(mut self) -> Option<i32> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().expect("a child") {

@@ -16,21 +16,10 @@ impl Socket {
         Self::try_open(hub).await.expect("a handshake")
     }
 
-    /// Nothing if nobody takes a connection there, or another socket.
-    pub async fn try_connect(hub: &str) -> Option<Self> {
-        let authority = hub.strip_prefix("http://").expect("http");
-        let tcp = TcpStream::connect(authority).await.ok()?;
-        Self::over(authority, tcp).await
-    }
-
     /// Nothing if the hub does not take another socket.
     pub async fn try_open(hub: &str) -> Option<Self> {
         let authority = hub.strip_prefix("http://").expect("http");
         let tcp = TcpStream::connect(authority).await.expect("a connection");
-        Self::over(authority, tcp).await
-    }
-
-    async fn over(authority: &str, tcp: TcpStream) -> Option<Self> {
         let url = format!("ws://{authority}/ws");
         let (stream, _) = tokio_tungstenite::client_async(url, tcp).await.ok()?;
         Some(Self {
