@@ -80,6 +80,10 @@ impl Heard {
 
 /// Makes an attempt and records it.
 pub async fn make(parts: &Parts, delivery: Delivery) -> Heard {
+    let Some(event) = event_of(parts, &delivery).await else {
+        return Heard::NOTHING;
+    };
+    // After the read, which waits for the disk: the receiver compares this time with its own.
     let started = parts.clock.now();
     let Some(receiver) = receiver_of(parts, &delivery, started) else {
         parts
@@ -91,9 +95,6 @@ pub async fn make(parts: &Parts, delivery: Delivery) -> Heard {
             told: Told::Failed,
             took_ms: 0,
         };
-    };
-    let Some(event) = event_of(parts, &delivery).await else {
-        return Heard::NOTHING;
     };
     let (report, told) = send(parts, &delivery, event, receiver, started).await;
     let took_ms = u64::from(report.latency_ms);
