@@ -32,7 +32,7 @@ impl World {
     }
 
     async fn with(change: impl FnOnce(&mut Value)) -> Self {
-        let (node, folder) = (Node::start().await, tempfile::tempdir().unwrap());
+        let (node, folder) = (Node::start().await, tempfile::tempdir().expect("a folder"));
         let mut settings = config(folder.path(), &node.url(), SLOT_MS);
         change(&mut settings);
         let program = Some(Program::serve(folder.path(), &settings));
@@ -118,7 +118,9 @@ fn verify(webhook: &Received, secret: &Secret) -> Result<(), VerifyError> {
         signature: webhook.header("webhook-signature"),
         body: &webhook.body,
     };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("after 1970");
     signature::verify(
         std::slice::from_ref(secret),
         received,
