@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::domain::endpoints::EndpointChange;
 use crate::domain::event::EventKind;
 use crate::domain::target::Target;
 use crate::store::Write;
@@ -56,6 +57,7 @@ impl DueBell {
                 self.ring(Target::of(*endpoint, url), ring);
             }
         }
+        self.ring_for_endpoints(write);
         for update in &write.changes.deliveries {
             // What is due without an attempt before it was asked for.
             let ring = match update.attempt {
@@ -64,6 +66,18 @@ impl DueBell {
             };
             if update.after.state.is_due() {
                 self.ring(update.after.target, ring);
+            }
+        }
+    }
+
+    /// An endpoint that somebody changed is tried as it is now; attempts change endpoints too, and name their delivery.
+    fn ring_for_endpoints(&self, write: &Write) {
+        if !write.changes.deliveries.is_empty() {
+            return;
+        }
+        for change in &write.changes.endpoints {
+            if let EndpointChange::Put(endpoint) = change {
+                self.ring(Target::Endpoint(endpoint.id), Ring::ByHand);
             }
         }
     }
@@ -100,7 +114,11 @@ impl DueBell {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ids::EndpointId;
+    use crate::domain::changes::Changes;
+    use crate::domain::delivery::{Attempt, Delivery, DeliveryUpdate};
+    use crate::domain::endpoint::{Endpoint, EventFilter, Standing};
+    use crate::domain::ids::{DeliveryId, EndpointId, Sequence, UnixMs};
+    use crate::domain::signing_key::{SigningKey, SigningKeys};
 
     fn target(number: u32) -> Target {
         Target::Endpoint(EndpointId(number))
@@ -116,6 +134,65 @@ mod tests {
         let expected = [(target(1), Ring::Usual), (target(2), Ring::ByHand)];
         assert_eq!(bell.take(), Rung::At(expected.into()));
         assert_eq!(bell.take(), Rung::default());
+    }
+
+    fn rung_for(changes: Changes) -> Rung {
+        let bell = DueBell::default();
+        bell.ring_for(&Write {
+            changes,
+            ..Write::default()
+        });
+        bell.take()
+    }
+
+    fn endpoint() -> EndpointChange {
+        EndpointChange::Put(Endpoint {
+            id: EndpointId(1),
+            url: "https://shop.example/".to_owned(),
+            description: String::new(),
+            filter: EventFilter::All,
+            keys: SigningKeys::new(SigningKey::of_random([1; 32])),
+            standing: Standing::Enabled,
+            created_at: UnixMs(0),
+            failing_since: None,
+        })
+    }
+
+    fn update(attempt: Option<Attempt>) -> DeliveryUpdate {
+        let id = DeliveryId {
+            sequence: Sequence(1),
+            endpoint: EndpointId(1),
+        };
+        let (kind, url) = (EventKind::Created, "https://shop.example/");
+        DeliveryUpdate {
+            after: Delivery::new(id, kind, None, url, UnixMs(0)),
+            attempt,
+        }
+    }
+
+    /// An endpoint whose breaker is open is mended, asked again, or changed by its owner, who waits for the result.
+    #[test]
+    fn what_is_asked_for_by_hand_is_told_from_what_attempts_lead_to() {
+        let attempt = Attempt {
+            at: UnixMs(0),
+            status: None,
+            latency_ms: 0,
+            detail: String::new(),
+            next_at: None,
+        };
+        let by_hand = || Rung::At([(target(1), Ring::ByHand)].into());
+        let usual = Rung::At([(target(1), Ring::Usual)].into());
+        let changes = |endpoints, deliveries| Changes {
+            endpoints,
+            deliveries,
+            ..Changes::default()
+        };
+        let failed = update(Some(attempt));
+        let rung = rung_for(changes(vec![endpoint()], vec![failed]));
+        assert_eq!(rung, usual, "an attempt failed, and since when is noted");
+        assert_eq!(rung_for(changes(vec![], vec![update(None)])), by_hand());
+        assert_eq!(rung_for(changes(vec![endpoint()], vec![])), by_hand());
+        assert_eq!(rung_for(Changes::default()), Rung::default());
     }
 
     #[test]

@@ -83,7 +83,7 @@ pub async fn make(parts: &Parts, delivery: Delivery) -> Heard {
     let Some(event) = event_of(parts, &delivery).await else {
         return Heard::NOTHING;
     };
-    // After the read, which waits for the disk: the receiver compares this time with its own.
+    // Not before the store was read, which may take its time: receivers refuse a signature whose time has passed.
     let started = parts.clock.now();
     let Some(receiver) = receiver_of(parts, &delivery, started) else {
         parts
