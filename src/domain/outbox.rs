@@ -46,7 +46,7 @@ pub fn record(view: &dyn View, report: &AttemptReport, now: UnixMs) -> Result<Ch
     };
     let receiver = match report.id.endpoint {
         EndpointId::CALLBACK => callback_after(view, &before, report.outcome, now, &mut changes)?,
-        id => endpoint_after(view, id, report.outcome, now, &mut changes)?,
+        id => endpoint_after(view, id, report, now, &mut changes)?,
     };
     let after = delivery_after(&before, report, &receiver, now);
     let next_at = match after.state {
@@ -90,9 +90,10 @@ fn delivery_after(
         (_, DeliveryState::Delivered(_) | DeliveryState::Exhausted(_), _) => {
             (before.state, before.given_up)
         }
-        (Outcome::Gone, ..) => give_up(GivenUp::Gone),
+        (Outcome::Gone, _, Receiver::Ended(_)) => give_up(GivenUp::Gone),
         (Outcome::Failed, _, Receiver::Ended(why)) => give_up(*why),
-        (Outcome::Failed, _, Receiver::InUse) => {
+        // One that is gone and yet in use has moved: its new place will be tried.
+        (Outcome::Gone | Outcome::Failed, _, Receiver::InUse) => {
             match next_attempt(in_schedule, now, report.jitter, report.retry_after) {
                 NextAttempt::At(at) => (DeliveryState::Due(at), None),
                 NextAttempt::Exhausted => give_up(GivenUp::AttemptsUsedUp),
@@ -106,7 +107,7 @@ fn delivery_after(
 fn endpoint_after(
     view: &dyn View,
     id: EndpointId,
-    outcome: Outcome,
+    report: &AttemptReport,
     now: UnixMs,
     changes: &mut Changes,
 ) -> Result<Receiver, ViewError> {
@@ -114,7 +115,11 @@ fn endpoint_after(
     let Some(before) = endpoints.get(id) else {
         return Ok(Receiver::Ended(GivenUp::EndpointDeleted));
     };
-    let after = before.after_attempt(outcome, now);
+    let after = match before.url == report.url {
+        true => before.after_attempt(report.outcome, now),
+        // It has moved since; what the receiver before it said is not its word.
+        false => before.clone(),
+    };
     let receiver = match after.standing {
         Standing::Enabled => Receiver::InUse,
         Standing::Disabled { .. } => Receiver::Ended(GivenUp::EndpointDisabled),
@@ -154,7 +159,10 @@ fn callback_after(
         None => None,
     };
     let Some(before) = payment else {
-        return Ok(Receiver::InUse);
+        return Ok(match outcome {
+            Outcome::Gone => Receiver::Ended(GivenUp::Gone),
+            Outcome::Delivered | Outcome::Failed => Receiver::InUse,
+        });
     };
     if outcome == Outcome::Gone {
         give_up(

@@ -12,6 +12,7 @@ use crate::domain::test_support::{Adjust, MemoryState, id, payment};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 const ONE: EndpointId = EndpointId(1);
+const HOOKS: &str = "https://shop.example/hooks?token=t";
 
 fn delivery_id(sequence: u64, endpoint: u32) -> DeliveryId {
     DeliveryId {
@@ -23,7 +24,7 @@ fn delivery_id(sequence: u64, endpoint: u32) -> DeliveryId {
 fn report(id: DeliveryId, outcome: Outcome) -> AttemptReport {
     AttemptReport {
         id,
-        url: "https://shop.example/tried".to_owned(),
+        url: HOOKS.to_owned(),
         at: NOW,
         status: Some(500),
         latency_ms: 12,
@@ -43,7 +44,7 @@ fn tried(state: &mut MemoryState, id: DeliveryId, outcome: Outcome, now: UnixMs)
 
 fn add_endpoint(state: &mut MemoryState) {
     let new = NewEndpoint {
-        url: "https://shop.example/hooks?token=t".to_owned(),
+        url: HOOKS.to_owned(),
         description: String::new(),
         filter: crate::domain::endpoint::EventFilter::All,
         key: SigningKey::of_random([1; 32]),
@@ -274,4 +275,25 @@ fn a_long_queue_is_given_up_in_pieces() {
         Changes::default(),
         "an endpoint in use keeps what it is owed"
     );
+}
+
+/// Found in review: a shop moved its endpoint away from a receiver that had begun to answer 410, and an attempt that was
+/// still under way to the old one disabled the new one and gave up all it was owed.
+#[test]
+fn what_a_receiver_says_counts_only_while_the_endpoint_is_there() {
+    for outcome in [Outcome::Gone, Outcome::Failed] {
+        let mut state = shop(2);
+        let moved = EndpointEdit {
+            url: Some("https://new.example/hooks".to_owned()),
+            ..EndpointEdit::default()
+        };
+        state
+            .decide(|view| endpoint_commands::change(view, ONE, moved, NOW))
+            .expect("moves");
+        let before = state.endpoints.get(ONE).cloned();
+        let changes = tried(&mut state, delivery_id(1, 1), outcome, NOW);
+        assert!(changes.events.is_empty(), "{outcome:?}");
+        assert_eq!(state.endpoints.get(ONE).cloned(), before, "{outcome:?}");
+        assert_eq!(states(&state, 1), [("due", None); 2], "{outcome:?}");
+    }
 }
