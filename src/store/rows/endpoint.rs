@@ -120,3 +120,56 @@ impl Stored for EndpointId {
         Some(Self(row))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::event::EventKind;
+    use crate::store::StoreError;
+
+    fn endpoint() -> Endpoint {
+        let mut keys = SigningKeys::new(SigningKey::of_random([1; 32]));
+        keys.rotate(SigningKey::new(vec![2; 24]).expect("a key"), UnixMs(5));
+        let choice = EventChoice::Kind(EventKind::Late);
+        Endpoint {
+            id: EndpointId(7),
+            url: "https://shop.example/hook".to_owned(),
+            description: "the books".to_owned(),
+            filter: EventFilter::of(vec![choice]),
+            keys,
+            standing: Standing::Enabled,
+            created_at: UnixMs(3),
+            failing_since: Some(UnixMs(4)),
+        }
+    }
+
+    #[test]
+    fn an_endpoint_comes_back_whole_whatever_became_of_it() {
+        let mut standings = vec![Standing::Enabled];
+        let at = UnixMs(u64::MAX);
+        standings.extend(DisabledWhy::ALL.map(|why| Standing::Disabled { at, why }));
+        for standing in standings {
+            let kept = Endpoint {
+                standing,
+                ..endpoint()
+            };
+            let row = kept.encode().expect("a row");
+            assert_eq!(Endpoint::decode(&row).expect("readable"), kept);
+        }
+    }
+
+    /// A filter that this program cannot read must not become one that lets everything through.
+    #[test]
+    fn damaged_rows_are_refused() {
+        let row = endpoint().encode().expect("a row");
+        let name = b"payment.late";
+        let at = row.windows(name.len()).position(|part| part == name);
+        let at = at.expect("the filter");
+        let mut other = row.clone();
+        other[at..at + name.len()].copy_from_slice(b"payment.lost");
+        for bytes in [&other[..], &row[..row.len() - 1], &[]] {
+            let read = Endpoint::decode(bytes);
+            assert!(matches!(read, Err(StoreError::Corrupt(_))), "{read:?}");
+        }
+    }
+}
