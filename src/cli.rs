@@ -40,6 +40,11 @@ pub enum Command {
     /// Run the TronGrid-compatible sandbox chain alone
     #[command(after_help = "Example:  paybell sandbox --listen 127.0.0.1:9090 --seed 7")]
     Sandbox(SandboxArgs),
+    /// Print a hub's events as they happen, and forward them to a local receiver: to develop an integration with
+    #[command(
+        after_help = "Example:  paybell listen --url ws://127.0.0.1:5000 --forward-to http://127.0.0.1:3000/webhook"
+    )]
+    Listen(ListenArgs),
     /// Check the configuration: every mistake at once, exit code 2, or a summary
     #[command(after_help = "Example:  paybell check-config --config config.json")]
     CheckConfig(ConfigArgs),
@@ -85,6 +90,54 @@ pub struct SandboxChainArgs {
     pub noise: u32,
 }
 
+/// Options of `listen`.
+#[derive(Debug, Args)]
+pub struct ListenArgs {
+    /// The hub: http(s)://host or ws(s)://host, with or without /ws
+    #[arg(long, value_name = "URL")]
+    pub url: String,
+    /// API key, or with --payment its client token; better given as PAYBELL_KEY, where no process list shows it
+    #[arg(long, value_name = "KEY", env = "PAYBELL_KEY", hide_env_values = true)]
+    pub key: Option<Hidden>,
+    /// Post each event here, signed as webhooks are; this machine and private networks are fine
+    #[arg(long, value_name = "URL")]
+    pub forward_to: Option<String>,
+    /// Only this payment's events
+    #[arg(long, value_name = "ID")]
+    pub payment: Option<String>,
+    /// Begin after this event of the log; 0 is its start [default: only what happens from now on]
+    #[arg(long, value_name = "SEQ")]
+    pub since: Option<u64>,
+    /// One event object a line on stdout, for programs
+    #[arg(long)]
+    pub json: bool,
+    /// What signs forwarded events: whsec_ and base64; without it, one is made and shown on stderr
+    #[arg(long, value_name = "SECRET")]
+    pub secret: Option<Hidden>,
+}
+
+/// A text that is not to be shown again.
+#[derive(Clone)]
+pub struct Hidden(String);
+
+impl Hidden {
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Hidden {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hidden(***)")
+    }
+}
+
 /// Options of `serve` and `check-config`.
 #[derive(Debug, Args)]
 pub struct ConfigArgs {
@@ -127,6 +180,8 @@ mod tests {
             "paybell sandbox --noise -1",
             "paybell demo --listen localhost",
             "paybell serve config.json",
+            "paybell listen",
+            "paybell listen --url ws://127.0.0.1:5000 --since -1",
         ] {
             let why = Cli::try_parse_from(wrong.split(' ')).expect_err(wrong);
             assert_eq!(why.exit_code(), 2, "{wrong}");

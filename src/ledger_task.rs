@@ -8,7 +8,7 @@ mod webhooks;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::clock::Clock;
 use crate::domain::chain::{Block, BlockHeader};
@@ -20,6 +20,7 @@ use crate::domain::ids::{BlockHash, ChainId, EventId, PaymentId, Sequence, Trans
 use crate::domain::ledger::{self, AmountPolicy, Refusal, Watching};
 use crate::domain::payment::Payment;
 use crate::domain::wallet::{self, Wallet};
+use crate::due_bell::DueBell;
 use crate::index::Index;
 use crate::store::{
     CommitError, EventRow, NewEvent, Observer, Plan, Prune, Store, StoreError, Write,
@@ -292,7 +293,7 @@ pub struct Announcer {
     /// Wakes the followers: something new may be watched.
     watch_changed: watch::Sender<()>,
     /// Wakes the dispatcher: something new may be due.
-    pub deliveries_due: Arc<Notify>,
+    pub deliveries_due: Arc<DueBell>,
     events: mpsc::UnboundedSender<Arc<Write>>,
 }
 
@@ -306,7 +307,7 @@ impl Announcer {
         let announcer = Self {
             index,
             watch_changed: watch::Sender::new(()),
-            deliveries_due: Arc::new(Notify::new()),
+            deliveries_due: Arc::default(),
             events,
         };
         (announcer, receiver)
@@ -332,9 +333,7 @@ impl Observer for Announcer {
         if write.changes.payments.iter().any(opens) {
             self.watch_changed.send_replace(());
         }
-        if write.events.iter().any(|e| !e.owed.is_empty()) || !write.changes.deliveries.is_empty() {
-            self.deliveries_due.notify_one();
-        }
+        self.deliveries_due.ring_for(write);
         if !write.events.is_empty() && self.events.send(Arc::clone(write)).is_err() {
             tracing::debug!("the hub is gone; commits are no longer announced");
         }

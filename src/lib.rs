@@ -6,12 +6,13 @@
 //! | floor | modules | what happens there |
 //! |---|---|---|
 //! | 0 | [`domain`], [`clock`] | pure code decides |
-//! | 1 | [`store`], [`chains`], [`index`], [`hub`], [`server`] | what is kept, on disk and in memory; the HTTP listener's loop |
+//! | 1 | [`store`], [`chains`], [`index`], [`hub`], [`due_bell`], [`server`] | what is kept, on disk and in memory; the HTTP listener's loop |
 //! | 2 | [`source`], [`sandbox`] | how a chain is read; the test chain |
 //! | 3 | [`ledger_task`], [`follower`], [`janitor`] | command -> plan -> commit -> announcement |
 //! | 4 | [`delivery`] | webhooks: due rows -> sign -> send -> record |
 //! | 5 | [`api`] | HTTP and sockets |
 //! | 6 | `app`, [`config`], [`cli`], [`logging`] | the only place that knows everyone |
+//! | 6 | [`listen`] | `paybell listen`: a client of the hub, beside `app` and without it |
 //!
 //! # The way of a payment
 //! A [`source`] yields blocks. The [`follower`] walks them in order. The ledger ([`domain::ledger`]) says what each
@@ -39,12 +40,14 @@ pub mod clock;
 pub mod config;
 pub mod delivery;
 pub mod domain;
+pub mod due_bell;
 pub mod entropy;
 pub mod follower;
 pub mod hub;
 pub mod index;
 pub mod janitor;
 pub mod ledger_task;
+pub mod listen;
 pub mod logging;
 pub mod sandbox;
 pub mod server;

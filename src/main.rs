@@ -8,10 +8,15 @@ use paybell::app;
 use paybell::cli::{Cli, Command};
 use paybell::config::report::{check_report, warning_lines};
 use paybell::config::{Config, Environment, Loaded};
+use paybell::listen;
+use paybell::listen::options::{Options, UsageError};
 use paybell::logging;
 use paybell::server::descriptors::raise_limit;
 use paybell::source::http::install_crypto_provider;
 use paybell::store::describe;
+
+/// The exit code of wrong usage and of a wrong configuration.
+const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -27,11 +32,21 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     let environment = Environment::of_process();
+    let listening = match listening(&command) {
+        Ok(options) => options,
+        Err(wrong) => {
+            let text = format!("paybell: {}\n", describe(&wrong));
+            say(&mut io::stderr(), &text);
+            return Ok(ExitCode::from(WRONG_USAGE));
+        }
+    };
     let loaded = match &command {
         Command::Serve(args) | Command::CheckConfig(args) => {
             Config::load(args.config.as_deref(), &environment)
         }
-        Command::Demo(_) | Command::Sandbox(_) => Config::of_environment(&environment),
+        Command::Demo(_) | Command::Sandbox(_) | Command::Listen(_) => {
+            Config::of_environment(&environment)
+        }
     };
     if matches!(command, Command::CheckConfig(_)) || loaded.is_err() {
         let report = check_report(&loaded);
@@ -56,15 +71,24 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        match command {
-            Command::Demo(args) => app::demo(args, config).await,
-            Command::Sandbox(args) => app::sandbox(args).await,
-            Command::Serve(_) | Command::CheckConfig(_) => app::serve(config).await,
+        match (command, listening) {
+            (_, Some(options)) => listen::run(options).await,
+            (Command::Demo(args), _) => app::demo(args, config).await,
+            (Command::Sandbox(args), _) => app::sandbox(args).await,
+            _ => app::serve(config).await,
         }
     })?;
     // Whatever still runs has had its drain time.
     runtime.shutdown_background();
     Ok(ExitCode::SUCCESS)
+}
+
+/// What `listen` is asked for, checked; nothing for other commands.
+fn listening(command: &Command) -> Result<Option<Options>, UsageError> {
+    match command {
+        Command::Listen(args) => Options::of(args).map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// Writes a text, and says whether it arrived: nobody may be reading any more, or the disk be full.

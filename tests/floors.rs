@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 /// Top-level modules by floor; a module may import its own floor and those below.
 const FLOORS: &[&[&str]] = &[
     &["domain", "clock", "shutdown"],
-    &["store", "chains", "index", "hub", "server"],
+    &["store", "chains", "index", "hub", "due_bell", "server"],
     &["source", "sandbox"],
     &["ledger_task", "follower", "janitor", "entropy"],
     &["delivery"],
     &["api"],
-    &["app", "config", "cli", "logging", "lib", "main"],
+    &["app", "listen", "config", "cli", "logging", "lib", "main"],
 ];
 
 fn floor_of(module: &str) -> Option<usize> {

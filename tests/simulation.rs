@@ -56,6 +56,7 @@
 //! | pass over the blocks that a search found | 3: not on record | 7 |
 //! | search up to the head | 2: searched and not final | 1 |
 //! | search on from a block that was forked away | 3: from a block that is not final; 9: the chain falls behind | 15 |
+//! | sign by the time at which the attempt began, before the event was read (found by this test, not put in) | 6: a signature too old | 802 |
 //!
 //! Some bugs are not noticed. A search whose ends are not proven by the final head, and what the blocks in between confirm being left
 //! out of a search: `follower/catch_up_tests.rs` and `domain/ledger_span_tests.rs` notice these. And to deal again with a transfer that is on record and stands (`Draft::is_settled` gone). Nothing calls for it

@@ -102,6 +102,7 @@ async fn a_payer_s_token_opens_no_other_door() {
         format!("GET /payment_status/{id}"),
         format!("GET /v1/payments/{id}"),
         format!("GET /v1/payments/{id}/events"),
+        format!("GET /v1/payments/{id}/events/stream"),
         format!("GET /v1/payments/{id}/qr.svg"),
         format!("POST /v1/payments/{id}/cancel"),
         format!("POST /v1/payments/{own_id}/cancel"),
@@ -109,6 +110,8 @@ async fn a_payer_s_token_opens_no_other_door() {
         "POST /v1/payments".to_owned(),
         "POST /create_payment".to_owned(),
         "GET /v1/events".to_owned(),
+        "GET /v1/events?wait=25".to_owned(),
+        "GET /v1/events/stream".to_owned(),
         "GET /v1/deliveries".to_owned(),
     ] {
         request(hub, &line, &headers)

@@ -91,10 +91,9 @@ class Watch {
   #live(line, silenceMs) {
     line.silenceMs = silenceMs;
     this.#expectSpeech(line);
-    if (line.liveAt) return;
     line.liveAt = performance.now();
-    if (line.transport === "websocket") [this.#inVain, this.#socketAgainMs] = [0, SOCKET_AGAIN_MIN_MS];
-    else this.#trySocketLater(line);
+    if (line.transport === "websocket") this.#socketAgainMs = SOCKET_AGAIN_MIN_MS;
+    else this.#trySocketLater();
     this.#tell("onConnection", { state: "live", transport: line.transport });
   }
 
@@ -160,7 +159,7 @@ class Watch {
     this.#timers.silence = setTimeout(() => this.#lost(line), line.silenceMs);
   }
 
-  #trySocketLater(line) {
+  #trySocketLater() {
     this.#timers.socket = setTimeout(() => {
       this.#inVain = SOCKETS_IN_VAIN - 1;
       this.#drop();
@@ -171,7 +170,6 @@ class Watch {
 
   /** A callback that throws is the page's trouble: it is reported there, and the watch goes on. */
   #tell(callback, what) {
-    if (this.#ended) return;
     try {
       this.#callbacks[callback]?.(what);
     } catch (error) {
@@ -226,10 +224,13 @@ function openSocket({ base, id, token }, since, on) {
     on.word();
     const { connect, subscribe, push, error } = frame;
     if (connect) silenceMs = connect.ping * 1000 + GRACE_MS;
-    else if (subscribe) on.live(silenceMs), on.start(subscribe);
-    else if (push?.event) on.event(push.epoch, push.event);
+    else if (subscribe) {
+      on.live(silenceMs);
+      on.start(subscribe);
+    } else if (push?.event) on.event(push.epoch, push.event);
     else if (push?.progress) on.progress(push.progress);
-    else if (error) error.temporary ? on.lost() : on.end(error.code, error.message);
+    else if (error?.temporary) on.lost();
+    else if (error) on.end(error.code, error.message);
     else if (Object.keys(frame).length === 0) say({});
   };
   socket.onclose = ({ code, reason }) => {
@@ -276,18 +277,19 @@ function hearFrame({ event, data, id }, on) {
 /** Reads server-sent events from text that may be split anywhere. */
 function eventReader(onFrame) {
   let rest = "", id = "", event = "", data = [], size = 0, afterReturn = false;
-  const fields = {
-    id: (value) => value.includes("\0") || (id = value),
-    event: (value) => (event = value),
-    data: (value) => ((size += value.length), data.push(value)),
+  const dispatch = () => {
+    if (data.length) onFrame({ event: event || "message", data: data.join("\n"), id });
+    [event, data, size] = ["", [], 0];
   };
   const take = (line) => {
-    if (line === "") {
-      if (data.length) onFrame({ event: event || "message", data: data.join("\n"), id });
-      return ([event, data, size] = ["", [], 0]);
-    }
+    if (line === "") return dispatch();
     const [, name, value] = /^([^:]*):? ?(.*)$/s.exec(line);
-    if (Object.hasOwn(fields, name)) fields[name](value);
+    if (name === "event") event = value;
+    else if (name === "id" && !value.includes("\0")) id = value;
+    else if (name === "data") {
+      data.push(value);
+      size += value.length;
+    }
   };
   return (chunk) => {
     if (!chunk) return;

@@ -49,10 +49,20 @@ struct Stats {
     streams: u64,
     deliveries_due: u64,
     deliveries_failed: u64,
+    webhooks: WebhookCounts,
     version: &'static str,
     demo: bool,
     chains: Vec<ChainObject>,
     wallets: Vec<WalletObject>,
+}
+
+#[derive(Serialize)]
+struct WebhookCounts {
+    in_flight: usize,
+    due: u64,
+    exhausted: u64,
+    /// Receivers that are left alone for a while because they only failed.
+    open_breakers: usize,
 }
 
 #[derive(Serialize)]
@@ -173,6 +183,12 @@ pub async fn stats(ctx: &ApiContext) -> Result<Response, Problem> {
         streams: ctx.live.seats.streams(),
         deliveries_due: counters.deliveries_due,
         deliveries_failed: counters.deliveries_exhausted,
+        webhooks: WebhookCounts {
+            in_flight: ctx.gauges.in_flight(),
+            due: counters.deliveries_due,
+            exhausted: counters.deliveries_exhausted,
+            open_breakers: ctx.gauges.open_breakers(),
+        },
         version: env!("CARGO_PKG_VERSION"),
         demo: ctx.settings.mode == RunMode::Demo,
         chains: chain_objects(chains, now),

@@ -60,6 +60,7 @@ use async_trait::async_trait;
 use crate::chains::Chains;
 use crate::clock::Clock;
 use crate::delivery::attempt::CallbackSecrets;
+use crate::delivery::gauges::Gauges;
 use crate::domain::ids::UnixMs;
 use crate::domain::payment::CallbackScope;
 use crate::domain::wallet::Wallets;
@@ -85,6 +86,8 @@ pub struct ApiContext {
     pub started_at: UnixMs,
     /// For those who wait for events.
     pub live: Arc<LiveContext>,
+    /// Webhooks under way, for `/stats`.
+    pub gauges: Arc<Gauges>,
     /// Says whether webhooks may go to a URL.
     pub callbacks: Arc<dyn CallbackCheck>,
     pub callback_secrets: CallbackSecrets,

@@ -30,7 +30,9 @@ use crate::config::{ClassicWebhooks, Config, KeylessAccess, PublicUrl, WebOrigin
 use crate::delivery::attempt::CallbackSecrets;
 use crate::delivery::callback_url::CallbackUrl;
 use crate::delivery::dispatcher;
-use crate::delivery::guard::{GuardedResolver, SystemLookup};
+use crate::delivery::gauges::Gauges;
+use crate::delivery::guard::GuardedResolver;
+use crate::delivery::lookup::{FairLookup, SystemLookup};
 use crate::delivery::sender::{Sender, SenderLimits};
 use crate::delivery::signature::Secret;
 use crate::domain::ids::{PaymentId, Sequence};
@@ -68,6 +70,7 @@ pub struct Hub {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     seats: Arc<Seats>,
+    gauges: Arc<Gauges>,
     /// The demo's chain, whose controls the hub serves too.
     sandbox: Option<Sandbox>,
 }
@@ -105,7 +108,10 @@ impl Hub {
         let policy = build::callback_policy(config, setting);
         Ok(Self {
             live: hub::Hub::new(&store.identity().epoch),
-            resolver: GuardedResolver::new(policy, Arc::new(SystemLookup::default())),
+            resolver: GuardedResolver::new(
+                policy,
+                Arc::new(FairLookup::new(Arc::new(SystemLookup))),
+            ),
             secrets: build::callback_secrets(config, store.as_ref())?,
             config: config.clone(),
             setting,
@@ -119,6 +125,7 @@ impl Hub {
             clock,
             entropy,
             seats: Arc::default(),
+            gauges: Arc::default(),
             sandbox,
         })
     }
@@ -236,6 +243,7 @@ impl Hub {
             entropy: Arc::clone(&self.entropy),
             started_at: self.clock.now(),
             live,
+            gauges: Arc::clone(&self.gauges),
             callbacks: Arc::new(GuardedCallbacks(self.resolver.clone())),
             callback_secrets: self.secrets.clone(),
             pages: Pages::new(PAGES),
@@ -343,6 +351,7 @@ impl Hub {
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
             due: Arc::clone(&self.announcer.deliveries_due),
+            gauges: Arc::clone(&self.gauges),
         };
         tasks.spawn(dispatcher::run(parts, stopped.clone(), self.config.drain));
         Ok(())

@@ -45,7 +45,10 @@ pub(super) const ALLOW_PRIVATE_CALLBACKS: Variable =
 pub(super) const TRONGRID_API_KEY: Variable = variable("TRONGRID_API_KEY", Form::Text);
 pub(super) const POLLING_INTERVAL: Variable = variable("POLLING_INTERVAL_SECONDS", Form::Number);
 
-const KNOWN: [Variable; 10] = [
+/// The credential of `paybell listen`, which reads it by itself.
+const KEY: Variable = variable("PAYBELL_KEY", Form::Text);
+
+const KNOWN: [Variable; 11] = [
     LISTEN,
     DATA,
     LOG,
@@ -56,6 +59,7 @@ const KNOWN: [Variable; 10] = [
     ALLOW_PRIVATE_CALLBACKS,
     TRONGRID_API_KEY,
     POLLING_INTERVAL,
+    KEY,
 ];
 
 const OWN_PREFIX: &str = "PAYBELL_";

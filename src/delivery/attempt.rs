@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::breaker::Told;
 use super::callback_url::CallbackUrl;
 use super::dispatcher::{ERROR_PAUSE, Parts};
 use super::outcome::{AttemptOutcome, Verdict};
@@ -63,20 +64,42 @@ struct Receiver {
     secrets: Vec<Secret>,
 }
 
-/// Makes an attempt and records it. Returns the receiver's verdict; nothing where nothing was sent.
-pub async fn make(parts: &Parts, delivery: Delivery) -> Option<Verdict> {
+/// What an attempt says about its target, and how long the receiver took, ms.
+#[derive(Debug, Clone, Copy)]
+pub struct Heard {
+    pub told: Told,
+    pub took_ms: u64,
+}
+
+impl Heard {
+    const NOTHING: Self = Self {
+        told: Told::Nothing,
+        took_ms: 0,
+    };
+}
+
+/// Makes an attempt and records it.
+pub async fn make(parts: &Parts, delivery: Delivery) -> Heard {
+    let Some(event) = event_of(parts, &delivery).await else {
+        return Heard::NOTHING;
+    };
+    // Not before the store was read, which may take its time: receivers refuse a signature whose time has passed.
     let started = parts.clock.now();
     let Some(receiver) = receiver_of(parts, &delivery, started) else {
         parts
             .ledger
             .release(Owing::Endpoint(delivery.id.endpoint))
             .await;
-        return None;
+        // A failure, so that what could not be given up is not tried again and again.
+        return Heard {
+            told: Told::Failed,
+            took_ms: 0,
+        };
     };
-    let event = event_of(parts, &delivery).await?;
-    let (report, verdict) = send(parts, &delivery, event, receiver, started).await;
+    let (report, told) = send(parts, &delivery, event, receiver, started).await;
+    let took_ms = u64::from(report.latency_ms);
     record(parts, report).await;
-    verdict
+    Heard { told, took_ms }
 }
 
 /// An event is kept as long as it is owed. Where it cannot be read a pause keeps the next attempt from following at once.
@@ -113,7 +136,7 @@ async fn send(
     event: EventRow,
     receiver: Receiver,
     started: UnixMs,
-) -> (AttemptReport, Option<Verdict>) {
+) -> (AttemptReport, Told) {
     let mut report = AttemptReport {
         id: delivery.id,
         url: receiver.url,
@@ -129,7 +152,7 @@ async fn send(
         Ok(url) => url,
         Err(refused) => {
             report.detail = refused.to_string();
-            return (report, None);
+            return (report, Told::Failed);
         }
     };
     let id = event.id.to_string();
@@ -144,7 +167,8 @@ async fn send(
         Verdict::Gone => Outcome::Gone,
         Verdict::Overloaded { .. } | Verdict::Failed { .. } => Outcome::Failed,
     };
-    (report, Some(outcome.verdict))
+    let told = outcome.verdict.told(delivery.target);
+    (report, told)
 }
 
 fn draw_jitter(parts: &Parts) -> Jitter {

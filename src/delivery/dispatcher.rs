@@ -1,42 +1,51 @@
-//! The dispatcher: takes what is due from the durable outbox, sends it, and records what became of it.
+//! The dispatcher: asks the durable outbox what is due where there is room, and has it sent.
 //!
-//! At most one attempt is under way per endpoint and payment, so that a receiver hears a payment's events in order;
-//! the store never lets a later one fall due before an earlier one. Refuses to hold state that a restart would miss:
-//! whatever was under way when the program died is still due.
+//! Whose turn it is, is decided in `places`; what is due, by the store, which keeps each lane in order. Sleeps until
+//! something can happen, and then looks only at the targets that it concerns, however much waits for others. Refuses to
+//! hold state that a restart would miss: whatever was under way when the program died is still due.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::Instant;
 
-use super::attempt::{self, CallbackSecrets};
+use super::attempt::{self, CallbackSecrets, Heard};
+use super::breaker::Told;
 use super::callback_url::CallbackPolicy;
+use super::gauges::Gauges;
+use super::moment::Moment;
+use super::places::{Lane, Limits, Noted, Offer, Places, Rest, Ticket};
 use super::sender::Transport;
+use super::standing::MAX_PER_TARGET;
 use crate::clock::Clock;
 use crate::domain::delivery::{Delivery, DeliveryState};
-use crate::domain::ids::{PaymentId, UnixMs};
-use crate::domain::target::Target;
+use crate::domain::ids::UnixMs;
+use crate::domain::retry::Jitter;
+use crate::domain::target::{ORIGIN_BYTES, OriginId, Target};
+use crate::due_bell::{DueBell, Ring, Rung};
 use crate::ledger_task::{Entropy, Ledger};
 use crate::shutdown::{self, Shutdown};
-use crate::store::{DueKey, DueTarget, Store, StoreError, describe};
+use crate::store::{DueKey, Store, StoreError, describe};
 
-/// Attempts under way at once, over all endpoints.
-const MAX_IN_FLIGHT: usize = 500;
-/// Attempts under way at once to one endpoint: an account-wide endpoint, or all callbacks of one origin.
-const MAX_PER_ENDPOINT: usize = 8;
 /// Targets read in one go.
-const SCAN_TARGETS: usize = MAX_IN_FLIGHT;
-/// Due rows of one target read in one go.
-const SCAN_ROWS: usize = 64;
-/// Such pieces of one target looked at before the next pause: what its lanes hold up is not looked through for ever.
+const SURVEY_TARGETS: usize = 1_000;
+/// Rows of one target read at first: what is under way, which is still due, and as much again.
+const FIRST_ROWS: usize = 2 * MAX_PER_TARGET;
+/// Rows read in each further piece, where lanes hold up what comes first.
+const MORE_ROWS: usize = 128;
+/// Pieces of one target looked at in a turn. What its own lanes hold up is looked at again when one of them moves.
 const MAX_PIECES: usize = 32;
-/// The outbox is looked at this often even if nobody calls.
-const LONGEST_SLEEP: Duration = Duration::from_secs(30);
-const RESCAN_PAUSE: Duration = Duration::from_millis(50);
+/// All targets are looked at this often, should a bell have been missed or the clock been set.
+const SURVEY_EVERY: Duration = Duration::from_secs(30);
 /// After the store or a record failed.
 pub(super) const ERROR_PAUSE: Duration = Duration::from_secs(1);
+
+/// Later than any delivery.
+const FAR: UnixMs = UnixMs(u64::MAX);
+/// Behind all others of the same time.
+const LAST_TARGET: Target = Target::Origin(OriginId([0xff; ORIGIN_BYTES]));
 
 /// What the dispatcher works with.
 pub struct Parts {
@@ -47,173 +56,255 @@ pub struct Parts {
     pub secrets: CallbackSecrets,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
-    /// Called when something new may be due.
-    pub due: Arc<Notify>,
-}
-
-/// One at a time: what goes to one target for one payment.
-type Lane = (Target, Option<PaymentId>);
-
-#[derive(Default)]
-struct InFlight {
-    lanes: HashSet<Lane>,
-    per_target: HashMap<Target, usize>,
-}
-
-impl InFlight {
-    fn has_room(&self, lane: &Lane) -> bool {
-        let lane_is_free = lane.1.is_none() || !self.lanes.contains(lane);
-        lane_is_free && self.target_has_room(lane.0)
-    }
-
-    fn target_has_room(&self, target: Target) -> bool {
-        self.per_target.get(&target).copied().unwrap_or(0) < MAX_PER_ENDPOINT
-    }
-
-    fn enter(&mut self, lane: &Lane) {
-        self.lanes.insert(*lane);
-        *self.per_target.entry(lane.0).or_insert(0) += 1;
-    }
-
-    fn leave(&mut self, lane: &Lane) {
-        self.lanes.remove(lane);
-        if let Some(count) = self.per_target.get_mut(&lane.0) {
-            *count -= 1;
-            if *count == 0 {
-                self.per_target.remove(&lane.0);
-            }
-        }
-    }
+    /// Rung when something new may be due.
+    pub due: Arc<DueBell>,
+    /// Told how much is under way.
+    pub gauges: Arc<Gauges>,
 }
 
 /// Sends what falls due until `shutdown` turns true, then gives what is under way `drain` to finish.
 pub async fn run(parts: Parts, mut shutdown: Shutdown, drain: Duration) {
-    let parts = Arc::new(parts);
-    let mut in_flight = InFlight::default();
-    let mut tasks: JoinSet<Lane> = JoinSet::new();
+    let mut dispatcher = Dispatcher::new(parts);
     loop {
-        let scan = start_due(&parts, &mut in_flight, &mut tasks).await;
-        tokio::time::sleep(scan.pause()).await;
+        let wait = dispatcher.turn().await;
         tokio::select! {
             biased;
             () = shutdown::requested(&mut shutdown) => break,
-            Some(done) = tasks.join_next() => finish(&mut in_flight, done),
-            () = parts.due.notified() => {}
-            () = tokio::time::sleep(scan.wait) => {}
+            Some(done) = dispatcher.tasks.join_next_with_id() => dispatcher.finish(done),
+            () = dispatcher.parts.due.wait() => {}
+            () = tokio::time::sleep(wait) => {}
         }
-        while let Some(done) = tasks.try_join_next() {
-            finish(&mut in_flight, done);
+        while let Some(done) = dispatcher.tasks.try_join_next_with_id() {
+            dispatcher.finish(done);
         }
     }
+    let mut tasks = dispatcher.tasks;
     let all_done = async { while tasks.join_next().await.is_some() {} };
     if tokio::time::timeout(drain, all_done).await.is_err() {
         tracing::info!("webhooks still under way at the end of the drain time stay due");
     }
 }
 
-/// What a look at the outbox found.
-struct Scan {
-    /// How long to sleep when nothing else happens.
-    wait: Duration,
-    /// Due, but without room at their endpoint.
-    left_waiting: usize,
+struct Dispatcher {
+    parts: Arc<Parts>,
+    began: Instant,
+    places: Places,
+    tasks: JoinSet<Heard>,
+    tickets: HashMap<Id, Ticket>,
+    /// Wall time of the last survey; none where all targets must be looked at.
+    looked_at: Option<UnixMs>,
+    /// Wall time at which the next target has something due.
+    due_at: Option<UnixMs>,
+    next_survey: Moment,
 }
 
-impl Scan {
-    const FAILED: Self = Self {
-        wait: ERROR_PAUSE,
-        left_waiting: 0,
-    };
-
-    /// Much that must wait is not looked through again at every commit.
-    fn pause(&self) -> Duration {
-        if self.left_waiting > MAX_IN_FLIGHT {
-            RESCAN_PAUSE
-        } else {
-            Duration::ZERO
+impl Dispatcher {
+    fn new(parts: Parts) -> Self {
+        Self {
+            parts: Arc::new(parts),
+            began: Instant::now(),
+            places: Places::new(Limits::default()),
+            tasks: JoinSet::new(),
+            tickets: HashMap::new(),
+            looked_at: None,
+            due_at: None,
+            next_survey: Moment::default(),
         }
     }
-}
 
-fn finish(in_flight: &mut InFlight, done: Result<Lane, tokio::task::JoinError>) {
-    match done {
-        Ok(lane) => in_flight.leave(&lane),
-        Err(error) => tracing::error!(%error, "a webhook attempt ended without a record"),
+    fn now(&self) -> Moment {
+        Moment::after_start(self.began.elapsed())
     }
-}
 
-/// Starts what is due and has room.
-async fn start_due(
-    parts: &Arc<Parts>,
-    in_flight: &mut InFlight,
-    tasks: &mut JoinSet<Lane>,
-) -> Scan {
-    let now = parts.clock.now();
-    match start_targets(parts, in_flight, tasks, now).await {
-        Ok(left_waiting) => {
-            let wait = match parts.store.next_due(now).await {
-                Ok(Some(at)) => Duration::from_millis(at.0.saturating_sub(parts.clock.now().0)),
-                Ok(None) => LONGEST_SLEEP,
-                Err(_) => ERROR_PAUSE,
-            };
-            Scan {
-                wait: wait.min(LONGEST_SLEEP),
-                left_waiting,
+    /// Starts all that may be started; returns how long to sleep when nothing else happens.
+    async fn turn(&mut self) -> Duration {
+        let started = match self.look().await {
+            Ok(()) => self.start_offered().await,
+            Err(error) => Err(error),
+        };
+        self.parts.gauges.set(&self.places);
+        match started {
+            Ok(()) => {
+                let due = self.due_at.map(|at| self.moment_of(at));
+                let own = self.places.next_moment().into_iter().chain(due);
+                own.fold(self.next_survey, Moment::min)
+                    .wait_from(self.now())
+            }
+            Err(error) => {
+                tracing::error!(error = %describe(&error), "the outbox could not be read");
+                self.looked_at = None;
+                ERROR_PAUSE
             }
         }
-        Err(error) => {
-            tracing::error!(error = %describe(&error), "the outbox could not be read");
-            Scan::FAILED
+    }
+
+    /// Notes the targets that something may be due at: those named by the bell, and those whose time has come.
+    async fn look(&mut self) -> Result<(), StoreError> {
+        let rung = self.parts.due.take();
+        let mut is_news = rung != Rung::default();
+        match rung {
+            Rung::At(targets) => {
+                for (target, ring) in targets {
+                    let noted = match ring {
+                        Ring::Usual => self.places.want(target, self.now()),
+                        Ring::ByHand => self.places.want_now(target, self.now()),
+                    };
+                    self.note(noted);
+                }
+            }
+            Rung::Everywhere => self.looked_at = None,
         }
+        let wall = self.parts.clock.now();
+        if self.next_survey <= self.now() {
+            self.next_survey = Moment::after_start(self.began.elapsed() + SURVEY_EVERY);
+            self.looked_at = None;
+        }
+        // A clock that was set back would hide what fell due before.
+        let from = self.looked_at.filter(|last| *last <= wall);
+        if from.is_none() || self.due_at.is_some_and(|at| at <= wall) {
+            self.survey(from, wall).await?;
+            self.looked_at = Some(wall);
+            is_news = true;
+        }
+        if is_news {
+            self.due_at = self.next_due(wall).await?;
+        }
+        Ok(())
+    }
+
+    fn note(&self, noted: Noted) {
+        if noted == Noted::Full {
+            tracing::warn!(
+                known = self.places.known(),
+                "webhooks are due at more receivers than are looked at; the others wait"
+            );
+        }
+    }
+
+    /// Notes the targets whose first delivery fell due after `from`, which is none for all of them.
+    async fn survey(&mut self, from: Option<UnixMs>, to: UnixMs) -> Result<(), StoreError> {
+        let mut after = from.map(|from| (from.minus_ms(1), LAST_TARGET));
+        loop {
+            let store = &self.parts.store;
+            let targets = store.due_targets(to, after, SURVEY_TARGETS).await?;
+            let now = self.now();
+            for (_, target) in &targets {
+                let noted = self.places.want(*target, now);
+                if noted == Noted::Full {
+                    self.note(noted);
+                    return Ok(());
+                }
+            }
+            after = targets.last().copied();
+            if targets.len() < SURVEY_TARGETS {
+                return Ok(());
+            }
+        }
+    }
+
+    /// When a target that has nothing due at `wall` gets something. The others are noted, each with its own moment.
+    async fn next_due(&self, wall: UnixMs) -> Result<Option<UnixMs>, StoreError> {
+        let after = Some((wall, LAST_TARGET));
+        let next = self.parts.store.due_targets(FAR, after, 1).await?;
+        Ok(next.first().map(|(at, _)| *at))
+    }
+
+    fn moment_of(&self, at: UnixMs) -> Moment {
+        let wait_ms = at.0.saturating_sub(self.parts.clock.now().0);
+        self.now().plus_ms(wait_ms)
+    }
+
+    async fn start_offered(&mut self) -> Result<(), StoreError> {
+        while let Some(offer) = self.places.next(self.now()) {
+            match self.start(offer).await {
+                Ok(rest) => self.places.used(offer.target, rest, self.now()),
+                Err(error) => {
+                    let later = Moment::after_start(self.began.elapsed() + ERROR_PAUSE);
+                    let rest = Rest::NotBefore(later);
+                    self.places.used(offer.target, rest, self.now());
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts what is due to one target while it has room.
+    async fn start(&mut self, offer: Offer) -> Result<Rest, StoreError> {
+        let (store, target) = (Arc::clone(&self.parts.store), offer.target);
+        let wall = self.parts.clock.now();
+        let (mut room, mut after, mut limit) = (offer.room, None, FIRST_ROWS);
+        for _ in 0..MAX_PIECES {
+            let due = store.due_of(target, wall, after, limit).await?;
+            let is_last = due.len() < limit;
+            after = due.last().and_then(due_key).or(after);
+            for delivery in due {
+                if room == 0 {
+                    return Ok(Rest::More);
+                }
+                if self.start_one(target, delivery) {
+                    room -= 1;
+                }
+            }
+            if is_last {
+                return self.rest(target, after).await;
+            }
+            limit = MORE_ROWS;
+        }
+        Ok(Rest::Nothing)
+    }
+
+    /// All that is due to a target is under way, or waits behind what is. More may fall due meanwhile.
+    async fn rest(&self, target: Target, after: Option<DueKey>) -> Result<Rest, StoreError> {
+        if self.places.in_flight_of(target) == 0 {
+            return Ok(Rest::Nothing);
+        }
+        let next = self.parts.store.due_of(target, FAR, after, 1).await?;
+        let next = next.first().and_then(due_key);
+        Ok(next.map_or(Rest::Nothing, |(at, _)| Rest::NotBefore(self.moment_of(at))))
+    }
+
+    /// Starts an attempt where its lane is free.
+    fn start_one(&mut self, target: Target, delivery: Delivery) -> bool {
+        let lane = lane_of(&delivery);
+        let Some(ticket) = self.places.enter(target, lane, self.now()) else {
+            return false;
+        };
+        let parts = Arc::clone(&self.parts);
+        let task = self
+            .tasks
+            .spawn(async move { attempt::make(&parts, delivery).await });
+        self.tickets.insert(task.id(), ticket);
+        true
+    }
+
+    fn finish(&mut self, done: Result<(Id, Heard), JoinError>) {
+        let (id, heard) = match done {
+            Ok(done) => done,
+            Err(error) => {
+                tracing::error!(%error, "a webhook attempt ended without a record");
+                // Counted as a failure, or the same attempt would be made again at once, for ever.
+                let told = Told::Failed;
+                (error.id(), Heard { told, took_ms: 0 })
+            }
+        };
+        let Some(ticket) = self.tickets.remove(&id) else {
+            return;
+        };
+        let mut bits = [0; 4];
+        self.parts.entropy.fill(&mut bits);
+        let jitter = Jitter::from_random(u32::from_be_bytes(bits));
+        let now = self.now();
+        self.places
+            .leave(ticket, heard.told, heard.took_ms, now, jitter);
     }
 }
 
-/// Goes through the targets, soonest first; returns how many deliveries were passed over.
-async fn start_targets(
-    parts: &Arc<Parts>,
-    in_flight: &mut InFlight,
-    tasks: &mut JoinSet<Lane>,
-    now: UnixMs,
-) -> Result<usize, StoreError> {
-    let (mut after, mut left_waiting) = (None::<DueTarget>, 0);
-    while tasks.len() < MAX_IN_FLIGHT {
-        let targets = parts.store.due_targets(now, after, SCAN_TARGETS).await?;
-        after = targets.last().copied();
-        for (_, target) in &targets {
-            left_waiting += start_target(parts, in_flight, tasks, *target, now).await?;
-        }
-        if targets.len() < SCAN_TARGETS {
-            break;
-        }
+fn lane_of(delivery: &Delivery) -> Lane {
+    match delivery.payment {
+        Some(payment) => Lane::Payment(delivery.id.endpoint, payment),
+        None => Lane::Alone(delivery.id),
     }
-    Ok(left_waiting)
-}
-
-/// Starts what is due to one target while it has room.
-async fn start_target(
-    parts: &Arc<Parts>,
-    in_flight: &mut InFlight,
-    tasks: &mut JoinSet<Lane>,
-    target: Target,
-    now: UnixMs,
-) -> Result<usize, StoreError> {
-    let (mut after, mut left_waiting) = (None, 0);
-    for _ in 0..MAX_PIECES {
-        if tasks.len() >= MAX_IN_FLIGHT || !in_flight.target_has_room(target) {
-            break;
-        }
-        let due = parts.store.due_of(target, now, after, SCAN_ROWS).await?;
-        after = due.last().and_then(due_key);
-        let is_last = due.len() < SCAN_ROWS;
-        for delivery in due {
-            let started = start_one(parts, in_flight, tasks, delivery);
-            left_waiting += usize::from(started.is_none());
-        }
-        if is_last {
-            break;
-        }
-    }
-    Ok(left_waiting)
 }
 
 fn due_key(delivery: &Delivery) -> Option<DueKey> {
@@ -221,26 +312,4 @@ fn due_key(delivery: &Delivery) -> Option<DueKey> {
         DeliveryState::Due(at) => Some((at, delivery.id)),
         DeliveryState::Delivered(_) | DeliveryState::Exhausted(_) => None,
     }
-}
-
-/// Starts an attempt where its target and its lane have room.
-fn start_one(
-    parts: &Arc<Parts>,
-    in_flight: &mut InFlight,
-    tasks: &mut JoinSet<Lane>,
-    delivery: Delivery,
-) -> Option<AbortHandle> {
-    let lane = (delivery.target, delivery.payment);
-    if tasks.len() >= MAX_IN_FLIGHT || !in_flight.has_room(&lane) {
-        return None;
-    }
-    in_flight.enter(&lane);
-    let parts = Arc::clone(parts);
-    let attempted = tokio::spawn(async move { attempt::make(&parts, delivery).await });
-    Some(tasks.spawn(async move {
-        if let Err(error) = attempted.await {
-            tracing::error!(%error, "a webhook attempt ended without a record");
-        }
-        lane
-    }))
 }

@@ -4,62 +4,19 @@
 //! that a name that changes its mind in between gains nothing. Refuses to trust any earlier answer.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use tokio::sync::Semaphore;
 
 use super::callback_url::{CallbackError, CallbackPolicy, CallbackUrl};
+use super::lookup::Lookup;
 
 /// How long the creation of a payment waits for a name server.
 const CREATION_LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Addresses of one name that are looked at and tried; a name with more is refused.
 const MAX_ADDRESSES: usize = 64;
-/// Look-ups at a time. Each occupies a blocking thread for as long as the name server takes, and tokio has 512.
-const MAX_LOOKUPS: usize = 128;
-
-/// Turns a host name into addresses; tests bring their own.
-#[async_trait]
-pub trait Lookup: Send + Sync + 'static {
-    /// All addresses of a name.
-    ///
-    /// # Errors
-    /// The name does not exist, has no address, or the name server cannot be asked.
-    async fn lookup(&self, name: &str) -> io::Result<Vec<IpAddr>>;
-}
-
-/// The machine's own resolver (`getaddrinfo`), with a bound on how many calls wait at a time.
-#[derive(Debug, Clone)]
-pub struct SystemLookup {
-    permits: Arc<Semaphore>,
-}
-
-impl Default for SystemLookup {
-    fn default() -> Self {
-        Self {
-            permits: Arc::new(Semaphore::new(MAX_LOOKUPS)),
-        }
-    }
-}
-
-#[async_trait]
-impl Lookup for SystemLookup {
-    async fn lookup(&self, name: &str) -> io::Result<Vec<IpAddr>> {
-        let permits = Arc::clone(&self.permits);
-        let permit = permits.acquire_owned().await.map_err(io::Error::other)?;
-        let name = name.to_owned();
-        let lookup = tokio::task::spawn_blocking(move || {
-            // Held to the end of the call, which outlives a caller that gave up waiting.
-            let _held = permit;
-            let found = (name.as_str(), 0_u16).to_socket_addrs()?;
-            Ok(found.map(|address| address.ip()).collect())
-        });
-        lookup.await.map_err(io::Error::other)?
-    }
-}
 
 /// Looks names up and lets only those through whose every address the policy permits.
 #[derive(Clone)]

@@ -9,7 +9,8 @@ use tokio::net::TcpListener;
 use super::callback_url::{
     CallbackError, CallbackPolicy, CallbackUrl, InsecureCallbacks, PrivateCallbacks,
 };
-use super::guard::{GuardedResolver, SystemLookup};
+use super::guard::GuardedResolver;
+use super::lookup::{FairLookup, SystemLookup};
 use super::outcome::{AttemptOutcome, Failure, Verdict};
 use super::sender::{Sender, SenderLimits, SignedWebhook};
 use super::test_receiver::{Receiver, ScriptedLookup, SilentLookup, Then};
@@ -228,7 +229,7 @@ async fn a_silent_name_server_costs_no_more_than_the_connect_timeout() {
 #[tokio::test]
 async fn the_systems_own_resolver_knows_localhost() {
     let url = parse("localhost", DEMO).expect("fine in the demo");
-    let guard = GuardedResolver::new(DEMO, Arc::new(SystemLookup::default()));
+    let guard = GuardedResolver::new(DEMO, Arc::new(FairLookup::new(Arc::new(SystemLookup))));
     assert_eq!(guard.check_resolved(&url).await, Ok(()));
 }
 

@@ -10,9 +10,11 @@ use std::time::{Duration, UNIX_EPOCH};
 use http::header::{CONTENT_LENGTH, RETRY_AFTER, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode};
 
+use super::breaker::Told;
 use super::callback_url::CallbackError;
 use super::guard::ResolveError;
 use crate::domain::retry::RetryAfter;
+use crate::domain::target::Target;
 
 /// Bytes of an answer's body that are kept for the record.
 pub const EXCERPT_BYTES: usize = 512;
@@ -165,6 +167,20 @@ impl Verdict {
         }
     }
 
+    /// What it says about the target. Many URLs share an origin, so a status is the business of one of them.
+    pub const fn told(&self, target: Target) -> Told {
+        match self {
+            Self::Delivered => Told::Delivered,
+            Self::Gone => Told::Answered,
+            Self::Overloaded { retry_after, .. } => Told::Overloaded(*retry_after),
+            Self::Failed { failure, .. } => match (failure, target) {
+                (Failure::Request(_), _) => Told::Nothing,
+                (Failure::Status(_) | Failure::Redirect(_), Target::Origin(_)) => Told::Answered,
+                _ => Told::Failed,
+            },
+        }
+    }
+
     /// Why it was not delivered, in one line for the record; nothing where it was.
     pub fn reason(&self) -> Option<String> {
         match self {
@@ -230,6 +246,7 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
+    use crate::domain::ids::EndpointId;
 
     /// Sun, 06 Nov 1994 08:49:37 GMT.
     const THEN_S: u64 = 784_111_777;
@@ -276,6 +293,24 @@ mod tests {
         }
         for code in [101, 400, 401, 404, 408, 409, 500, 501, 599, 600, 999] {
             assert_eq!(of(code).reason(), Some(format!("status {code}")));
+        }
+    }
+
+    #[test]
+    fn a_status_is_an_endpoints_own_but_one_urls_at_an_origin() {
+        let origin = Target::of(EndpointId::CALLBACK, "https://shop.example/hook");
+        let endpoint = Target::Endpoint(EndpointId(1));
+        let of = |code: u16| Verdict::of_status(StatusCode::from_u16(code).expect("valid"), None);
+        for code in [301, 400, 404, 500] {
+            assert_eq!(of(code).told(origin), Told::Answered, "{code}");
+            assert_eq!(of(code).told(endpoint), Told::Failed, "{code}");
+        }
+        for target in [origin, endpoint] {
+            assert_eq!(of(200).told(target), Told::Delivered);
+            assert_eq!(of(410).told(target), Told::Answered);
+            assert_eq!(of(503).told(target), Told::Overloaded(None));
+            let hangs = Verdict::failed(Failure::BodyTimeout(Duration::ZERO));
+            assert_eq!(hangs.told(target), Told::Failed);
         }
     }
 

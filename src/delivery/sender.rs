@@ -25,6 +25,9 @@ const USER_AGENT: &str = concat!("paybell/", env!("CARGO_PKG_VERSION"));
 const IDLE_CONNECTION: Duration = Duration::from_secs(4);
 /// Idle connections kept for one receiver; as many as its deliveries in flight.
 const MAX_IDLE_PER_HOST: usize = 8;
+/// How long the text of an answer that is no success is waited for: its status has said all that counts, and the attempt
+/// occupies a place.
+const FAILURE_TEXT_WAIT: Duration = Duration::from_secs(1);
 /// Headers in an answer; one with more is no valid answer.
 const MAX_ANSWER_HEADERS: usize = 100;
 
@@ -177,7 +180,11 @@ impl Sender {
         let verdict = Verdict::of_status(response.status(), asked);
 
         let body = answer.read_body(&mut response, limits.answer_bytes);
-        let read = timeout_at(deadline, body).await;
+        let until = match verdict {
+            Verdict::Delivered => deadline,
+            _ => deadline.min(Instant::now() + FAILURE_TEXT_WAIT),
+        };
+        let read = timeout_at(until, body).await;
         match (verdict, read) {
             // Only a success can still be spoilt by its body: a failure is one already.
             (Verdict::Delivered, Err(_)) => Verdict::failed(Failure::BodyTimeout(limits.deadline)),

@@ -64,7 +64,7 @@ async fn provoke_briefly(answer: &str, then: Then) -> AttemptOutcome {
     outcome
 }
 
-fn failure(outcome: &AttemptOutcome) -> &Failure {
+fn failure_of(outcome: &AttemptOutcome) -> &Failure {
     match &outcome.verdict {
         Verdict::Failed { failure, .. } => failure,
         other => panic!("not a failure: {other:?}"),
@@ -136,7 +136,7 @@ async fn silence_before_the_headers_ends_at_the_deadline() {
     for answer in ["", "HTTP/1.1 200 OK\r\ncontent-le"] {
         let outcome = provoke_briefly(answer, Then::Hang).await;
         assert!(
-            matches!(failure(&outcome), Failure::AnswerTimeout(_)),
+            matches!(failure_of(&outcome), Failure::AnswerTimeout(_)),
             "{outcome:?}"
         );
         assert_eq!(outcome.status, None);
@@ -148,7 +148,7 @@ async fn silence_after_the_headers_ends_at_the_deadline_and_is_no_success() {
     let answer = "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nthanks";
     let outcome = provoke_briefly(answer, Then::Hang).await;
     assert!(
-        matches!(failure(&outcome), Failure::BodyTimeout(_)),
+        matches!(failure_of(&outcome), Failure::BodyTimeout(_)),
         "{outcome:?}"
     );
     assert_eq!(
@@ -163,14 +163,14 @@ async fn dripping_buys_no_time() {
     let body = "HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n";
     let outcome = provoke_briefly(body, Then::Drip).await;
     assert!(
-        matches!(failure(&outcome), Failure::BodyTimeout(_)),
+        matches!(failure_of(&outcome), Failure::BodyTimeout(_)),
         "{outcome:?}"
     );
     assert!(outcome.excerpt.starts_with("xx"), "{outcome:?}");
 
     let outcome = provoke_briefly("HTTP/1.1 200 OK\r\nx-head: ", Then::Drip).await;
     assert!(
-        matches!(failure(&outcome), Failure::AnswerTimeout(_)),
+        matches!(failure_of(&outcome), Failure::AnswerTimeout(_)),
         "{outcome:?}"
     );
 }
@@ -180,7 +180,7 @@ async fn interim_answers_are_no_answer() {
     let hints = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(50);
     let outcome = provoke_briefly(&hints, Then::Hang).await;
     assert!(
-        matches!(failure(&outcome), Failure::AnswerTimeout(_)),
+        matches!(failure_of(&outcome), Failure::AnswerTimeout(_)),
         "{outcome:?}"
     );
     let outcome = provoke(&format!("{hints}{OK}"), Then::Serve).await;
@@ -200,6 +200,115 @@ async fn a_status_other_than_success_is_known_before_its_body_ends() {
     };
     assert_eq!(retry_after, Some(RetryAfter::from_seconds(7)));
     assert_eq!(outcome.excerpt, "busy");
+}
+
+/// A failure that drips its text would hold its place for the whole deadline, though its status has said all.
+#[tokio::test]
+async fn the_text_of_a_failure_is_not_waited_for_long() {
+    for (head, status) in [("500 Oops", 500), ("410 Gone", 410), ("429 Busy", 429)] {
+        let answer = format!("HTTP/1.1 {head}\r\ncontent-length: 99999\r\n\r\n");
+        let outcome = provoke(&answer, Then::Drip).await;
+        assert_eq!(outcome.status, Some(status));
+        assert!(outcome.excerpt.starts_with('x'), "{outcome:?}");
+        assert!((900..5_000).contains(&outcome.latency_ms), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_failure_and_then_a_success_over_one_connection() {
+    let failure = b"HTTP/1.1 500 Oops\r\ncontent-length: 5\r\n\r\ntrace";
+    let script: [(&[u8], Then); 2] = [(failure, Then::Serve), (OK.as_bytes(), Then::Serve)];
+    let receiver = Receiver::scripted(&script).await;
+    let (sender, target) = (sender(LIMITS), url(&receiver.url()));
+    let first = sender.send(&target, webhook()).await;
+    assert!(matches!(failure_of(&first), Failure::Status(500)));
+    let second = sender.send(&target, webhook()).await;
+    assert!(matches!(second.verdict, Verdict::Delivered), "{second:?}");
+    assert_eq!(second.excerpt, "ok");
+}
+
+/// The body is not for us to unpack: an answer that says gzip and is not, or is a bomb, is as good as any.
+#[tokio::test]
+async fn a_packed_body_is_left_packed() {
+    let head = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 6\r\n\r\n";
+    for body in [b"\x1f\x8b\x08\x00ab", b"no zip"] {
+        let answer = [&head[..], &body[..]].concat();
+        let mut receiver = Receiver::scripted(&[(&answer, Then::Serve)]).await;
+        let outcome = attempt(&receiver, LIMITS).await;
+        assert!(matches!(outcome.verdict, Verdict::Delivered), "{outcome:?}");
+        let request = receiver.request().await;
+        assert_eq!(
+            header(&request, "accept-encoding"),
+            None,
+            "none is asked for"
+        );
+    }
+}
+
+/// A connection that its receiver closed after the answer is not written to again.
+#[tokio::test]
+async fn a_kept_connection_closed_between_two_webhooks_costs_nothing() {
+    let mut receiver = Receiver::start(OK, Then::Close).await;
+    let (sender, target) = (sender(LIMITS), url(&receiver.url()));
+    for turn in 0..20 {
+        let outcome = sender.send(&target, webhook()).await;
+        assert!(
+            matches!(outcome.verdict, Verdict::Delivered),
+            "{turn}: {outcome:?}"
+        );
+        receiver.request().await;
+        assert!(matches!(receiver.hear().await, Heard::HungUp(0)));
+    }
+}
+
+/// The receiver may have acted on it before it hung up, so it is no success, and the next attempt is made anew.
+#[tokio::test]
+async fn a_kept_connection_that_ends_under_a_webhook_is_a_failure_and_the_next_one_arrives() {
+    for end in [Then::Close, Then::Reset] {
+        let script: [(&[u8], Then); 3] = [
+            (OK.as_bytes(), Then::Serve),
+            (b"", end),
+            (OK.as_bytes(), Then::Serve),
+        ];
+        let receiver = Receiver::scripted(&script).await;
+        let (sender, target) = (sender(LIMITS), url(&receiver.url()));
+        let mut outcomes = Vec::new();
+        for _ in 0..3 {
+            outcomes.push(sender.send(&target, webhook()).await);
+        }
+        assert!(matches!(outcomes[0].verdict, Verdict::Delivered));
+        assert!(matches!(failure_of(&outcomes[1]), Failure::NoAnswer(_)));
+        assert!(matches!(outcomes[2].verdict, Verdict::Delivered));
+    }
+}
+
+#[tokio::test]
+async fn a_success_that_may_have_no_body_is_one_whatever_follows() {
+    for answer in [
+        "HTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\n",
+        "HTTP/1.1 204 No Content\r\n\r\nsurprise",
+        "HTTP/1.1 205 Reset Content\r\ncontent-length: 0\r\n\r\n",
+    ] {
+        let outcome = provoke(answer, Then::Hang).await;
+        assert!(matches!(outcome.verdict, Verdict::Delivered), "{outcome:?}");
+    }
+}
+
+/// Interim answers and header lines as fast as they are taken: the deadline and the limits hold.
+#[tokio::test]
+async fn floods_before_the_answer_end() {
+    let interim = "HTTP/1.1 102 Processing\r\n\r\n".repeat(100);
+    let outcome = provoke_briefly(&interim, Then::Repeat).await;
+    assert!(
+        matches!(failure_of(&outcome), Failure::AnswerTimeout(_)),
+        "{outcome:?}"
+    );
+    let lines = "HTTP/1.1 200 OK\r\nx: y\r\n";
+    let outcome = provoke(lines, Then::Repeat).await;
+    assert!(
+        matches!(failure_of(&outcome), Failure::NoAnswer(_)),
+        "{outcome:?}"
+    );
 }
 
 #[tokio::test]
@@ -236,7 +345,7 @@ async fn reading_stops_just_past_the_limit() {
     let at = Receiver::start(&answer(1000), Then::Hang).await;
     let outcome = attempt(&at, limits).await;
     assert!(
-        matches!(failure(&outcome), Failure::BodyTimeout(_)),
+        matches!(failure_of(&outcome), Failure::BodyTimeout(_)),
         "{outcome:?}"
     );
 }
@@ -251,7 +360,7 @@ async fn a_connection_that_breaks_before_an_answer() {
     ] {
         let outcome = provoke(answer, then).await;
         assert!(
-            matches!(failure(&outcome), Failure::NoAnswer(_)),
+            matches!(failure_of(&outcome), Failure::NoAnswer(_)),
             "{outcome:?}"
         );
         assert_eq!(outcome.status, None);
@@ -265,7 +374,7 @@ async fn a_connection_that_breaks_inside_the_body_is_no_success() {
             let answer = format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n5\r\nhello\r\n");
             let outcome = provoke(&answer, then).await;
             assert!(
-                matches!(failure(&outcome), Failure::BrokenBody(_)),
+                matches!(failure_of(&outcome), Failure::BrokenBody(_)),
                 "{outcome:?}"
             );
             assert_eq!(outcome.status, Some(200));
@@ -287,14 +396,14 @@ async fn what_is_not_http_is_no_answer() {
     ] {
         let outcome = provoke(answer, Then::Close).await;
         assert!(
-            matches!(failure(&outcome), Failure::NoAnswer(_)),
+            matches!(failure_of(&outcome), Failure::NoAnswer(_)),
             "{answer}: {outcome:?}"
         );
     }
     let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(101));
     let outcome = provoke(&many, Then::Close).await;
     assert!(
-        matches!(failure(&outcome), Failure::NoAnswer(_)),
+        matches!(failure_of(&outcome), Failure::NoAnswer(_)),
         "{outcome:?}"
     );
 }
@@ -304,7 +413,7 @@ async fn headers_without_end_are_cut_off() {
     let mut receiver = Receiver::start("HTTP/1.1 200 OK\r\nx-head: ", Then::Flood).await;
     let outcome = attempt(&receiver, LIMITS).await;
     assert!(
-        matches!(failure(&outcome), Failure::NoAnswer(_)),
+        matches!(failure_of(&outcome), Failure::NoAnswer(_)),
         "{outcome:?}"
     );
     receiver.request().await;
@@ -339,7 +448,7 @@ async fn redirects_are_not_followed_wherever_they_lead() {
             let mut receiver = Receiver::start(&answer, Then::Serve).await;
             let outcome = attempt(&receiver, LIMITS).await;
             assert!(
-                matches!(failure(&outcome), Failure::Redirect(s) if *s == status),
+                matches!(failure_of(&outcome), Failure::Redirect(s) if *s == status),
                 "{outcome:?}"
             );
             receiver.request().await;
@@ -378,7 +487,7 @@ async fn gone_and_overloaded_and_plainly_failed() {
     )
     .await;
     assert!(
-        matches!(failure(&outcome), Failure::Status(500)),
+        matches!(failure_of(&outcome), Failure::Status(500)),
         "{outcome:?}"
     );
     assert_eq!(outcome.excerpt, "trace");
@@ -393,7 +502,7 @@ async fn a_port_where_nobody_listens() {
     let target = url(&format!("http://{address}/{token}"));
     let outcome = sender(LIMITS).send(&target, webhook()).await;
     assert!(
-        matches!(failure(&outcome), Failure::Connect(_)),
+        matches!(failure_of(&outcome), Failure::Connect(_)),
         "{outcome:?}"
     );
     let reason = outcome.verdict.reason().expect("a reason");
@@ -420,7 +529,7 @@ async fn tls_that_does_not_come_about() {
     let target = url(&format!("https://{address}/"));
     let outcome = sender(LIMITS).send(&target, webhook()).await;
     assert!(
-        matches!(failure(&outcome), Failure::Connect(_)),
+        matches!(failure_of(&outcome), Failure::Connect(_)),
         "{outcome:?}"
     );
     plain.await.expect("no panic");
@@ -438,7 +547,7 @@ async fn tls_that_hangs() {
     let target = url(&format!("https://{address}/"));
     let outcome = sender(limits).send(&target, webhook()).await;
     assert!(
-        matches!(failure(&outcome), Failure::ConnectTimeout(_)),
+        matches!(failure_of(&outcome), Failure::ConnectTimeout(_)),
         "{outcome:?}"
     );
     assert!(outcome.latency_ms < SHORT_AND_SOME_MS, "{outcome:?}");

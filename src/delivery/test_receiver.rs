@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::guard::Lookup;
+use super::lookup::Lookup;
 
 /// Pause between two bytes of [`Then::Drip`].
 const DRIP_PAUSE: Duration = Duration::from_millis(20);
@@ -32,6 +32,8 @@ pub enum Then {
     Drip,
     /// Sends bytes as fast as they are taken, for ever.
     Flood,
+    /// Sends the same answer as fast as it is taken, for ever.
+    Repeat,
     /// Resets the connection.
     Reset,
 }
@@ -41,7 +43,7 @@ pub enum Then {
 pub enum Heard {
     /// A request, head and body.
     Request(String),
-    /// A drip or flood ended because the sender hung up, after this many bytes of body.
+    /// The connection is closed: by us, or, after this many bytes of a drip or flood, by the sender.
     HungUp(usize),
 }
 
@@ -54,7 +56,18 @@ pub struct Receiver {
 impl Receiver {
     /// Answers every request with the same text, which need not be HTTP.
     pub async fn start(answer: &str, then: Then) -> Self {
-        let answer: Arc<str> = answer.into();
+        Self::scripted(&[(answer.as_bytes(), then)]).await
+    }
+
+    /// Answers each request with the next of the given answers, the last one again and again.
+    pub async fn scripted(answers: &[(&[u8], Then)]) -> Self {
+        let answers = answers
+            .iter()
+            .map(|(answer, then)| (answer.to_vec(), *then));
+        let script = Arc::new(Script {
+            answers: answers.collect(),
+            turn: AtomicUsize::new(0),
+        });
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
             .expect("a loopback port");
@@ -62,7 +75,7 @@ impl Receiver {
         let (told, heard) = mpsc::unbounded_channel();
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&answer), then, told.clone()));
+                tokio::spawn(serve(stream, Arc::clone(&script), told.clone()));
             }
         });
         Self {
@@ -99,29 +112,40 @@ impl Drop for Receiver {
     }
 }
 
-async fn serve(
-    mut stream: TcpStream,
-    answer: Arc<str>,
-    then: Then,
-    told: mpsc::UnboundedSender<Heard>,
-) {
+struct Script {
+    answers: Vec<(Vec<u8>, Then)>,
+    turn: AtomicUsize,
+}
+
+impl Script {
+    fn next(&self) -> &(Vec<u8>, Then) {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        &self.answers[turn.min(self.answers.len() - 1)]
+    }
+}
+
+async fn serve(mut stream: TcpStream, script: Arc<Script>, told: mpsc::UnboundedSender<Heard>) {
     while let Some(request) = read_request(&mut stream).await {
-        if told.send(Heard::Request(request)).is_err()
-            || stream.write_all(answer.as_bytes()).await.is_err()
-        {
+        let (answer, then) = script.next();
+        if told.send(Heard::Request(request)).is_err() || stream.write_all(answer).await.is_err() {
             return;
         }
         let taken_bytes = match then {
             Then::Serve => continue,
-            Then::Close => return,
+            Then::Close => {
+                drop(stream);
+                // Nobody may be listening any more.
+                return drop(told.send(Heard::HungUp(0)));
+            }
             Then::Reset => return stream.set_zero_linger().expect("Linux has it"),
             Then::Hang => {
                 // Returns when the sender hangs up, for it says nothing more.
                 while stream.read(&mut [0; 64]).await.is_ok_and(|n| n > 0) {}
                 0
             }
-            Then::Drip => pour(&mut stream, 1, DRIP_PAUSE).await,
-            Then::Flood => pour(&mut stream, 4096, Duration::ZERO).await,
+            Then::Drip => pour(&mut stream, b"x", DRIP_PAUSE).await,
+            Then::Flood => pour(&mut stream, &[b'x'; 4096], Duration::ZERO).await,
+            Then::Repeat => pour(&mut stream, answer, Duration::ZERO).await,
         };
         if told.send(Heard::HungUp(taken_bytes)).is_err() {
             return;
@@ -130,11 +154,10 @@ async fn serve(
 }
 
 /// Sends until the sender hangs up; says how many bytes the system took.
-async fn pour(stream: &mut TcpStream, bytes: usize, pause: Duration) -> usize {
-    let chunk = vec![b'x'; bytes];
+async fn pour(stream: &mut TcpStream, chunk: &[u8], pause: Duration) -> usize {
     let mut sent = 0;
-    while stream.write_all(&chunk).await.is_ok() {
-        sent += bytes;
+    while stream.write_all(chunk).await.is_ok() {
+        sent += chunk.len();
         if !pause.is_zero() {
             tokio::time::sleep(pause).await;
         }

@@ -52,7 +52,8 @@ impl Jitter {
         Self(place as i32 - Self::ONE)
     }
 
-    const fn apply(self, wait_ms: u64) -> u64 {
+    /// The wait as this draw has it.
+    pub const fn apply(self, wait_ms: u64) -> u64 {
         let scale = 100 * Self::ONE as i128;
         let factor = scale + self.0 as i128 * JITTER_PERCENT;
         (wait_ms as i128 * factor / scale) as u64

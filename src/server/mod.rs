@@ -29,6 +29,10 @@ use stall::Unstalled;
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a client may take none of the bytes that wait for it.
 const WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long what was sent may stay unacknowledged. A stream's peer that vanished without a word is noticed by its next
+/// ping; the system alone would take a quarter of an hour.
+#[cfg(target_os = "linux")]
+const VANISHED_TIMEOUT_MS: u32 = 30_000;
 /// Bytes of one connection's read buffer; also bounds a request's headers.
 const MAX_BUFFER_BYTES: usize = 32 * 1024;
 /// Connections that the kernel holds until they are accepted: a restart brings all clients back at once. Linux caps it at
@@ -133,5 +137,24 @@ async fn accept(
     let (stream, _) = listener.accept().await?;
     // Small pushes must not wait for the acknowledgement of the one before.
     stream.set_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    rustix::net::sockopt::set_tcp_user_timeout(&stream, VANISHED_TIMEOUT_MS)?;
     Ok((stream, permit))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    /// Found in review: nobody answers the pings of an event stream, so one whose peer had lost its network kept its place.
+    #[tokio::test]
+    async fn peers_that_vanish_are_noticed() {
+        let listener = listen(([127, 0, 0, 1], 0).into()).expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let _peer = TcpStream::connect(address).await.expect("a connection");
+        let places = Arc::new(Semaphore::new(1));
+        let (stream, _place) = accept(&listener, &places).await.expect("accepted");
+        let timeout = rustix::net::sockopt::tcp_user_timeout(&stream);
+        assert_eq!(timeout.expect("an option"), VANISHED_TIMEOUT_MS);
+    }
 }

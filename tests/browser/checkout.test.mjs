@@ -226,6 +226,18 @@ describe("a checkout page", { timeout: 120_000 }, () => {
     }
   });
 
+  test("needs no token where the hub asks for none, whichever way it goes", async () => {
+    for (const transport of ["websocket", "sse"]) {
+      shop.proxy.sockets = transport === "websocket";
+      await withCheckout(async (page, payment) => {
+        assert.equal(await page.evaluate(() => states.at(-1).transport), transport);
+        await shop.cancel(payment);
+        await isShown(page, "cancelled");
+        await assertToldOnce(page, ["payment.cancelled"]);
+      }, { token: "", prepare: impatient });
+    }
+  });
+
   test("with another payment's token, or a broken one, is told so and stays away", async () => {
     const other = await shop.createPayment();
     for (const [token, code] of [[other.token, "forbidden"], [`${other.token}x`, "unauthorized"]]) {

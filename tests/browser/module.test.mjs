@@ -1,6 +1,7 @@
 // web/paybell.js against scripted sockets, streams and clocks: what takes too long, or too much luck, to see in a browser.
 
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { beforeEach, describe, test } from "node:test";
 import { CHANNEL, HUB, PAYMENT, event, eventReader, fold, newWorld, pass, pending, push, retryDelay, settle, start, watchPayment, world } from "./module.mjs";
 
@@ -124,6 +125,17 @@ describe("the socket", () => {
     assert.equal(world.sockets[1].closed, true, "one that never opens is given up sooner");
   });
 
+  test("how often the hub speaks, it says itself", async () => {
+    const seen = await start();
+    world.sockets[0].opens();
+    world.sockets[0].says({ id: 1, connect: { ping: 60, version: "v1" } });
+    world.sockets[0].says({ id: 2, subscribe: { epoch: "e1", seq: 5, recovered: false, snapshot: pending() } });
+    pass(69_999);
+    assert.equal(last(seen.names()), "live");
+    pass(1);
+    assert.equal(last(seen.names()), "waiting");
+  });
+
   for (const [what, end, told] of [
     ["a bad token's close code", (s) => s.falls(4500, "bad token"), { code: "unauthorized", reason: "bad token" }],
     ["another final close code", (s) => s.falls(4999), { code: "4999", reason: "the hub ended it with 4999" }],
@@ -235,6 +247,9 @@ describe("the page's side", () => {
       pass(600_000);
       assert.deepEqual([world.sockets.length, world.sockets[0].closed], [1, true]);
       assert.deepEqual([seen.updates.length, seen.states.length], [updates, states], "nothing is called any more");
+      for (const [target, name] of [[world.events, "online"], [document, "visibilitychange"], [stop.signal, "abort"]]) {
+        assert.deepEqual(getEventListeners(target, name), [], name);
+      }
     });
   }
 
@@ -268,7 +283,11 @@ describe("the stream", () => {
     world.sockets[1].starts();
     world.sockets[1].falls(1006);
     pass(20_000);
-    assert.equal(world.sockets.length, 3, "one that spoke between them counts");
+    world.sockets[2].falls(1006);
+    pass(20_000);
+    world.sockets[3].falls(4001);
+    pass(20_000);
+    assert.deepEqual([world.sockets.length, world.fetches.length], [5, 0], "one that spoke between them counts, if only to say goodbye");
     const request = await untilStream();
     assert.equal(request.url, `${HUB}/v1/payments/${PAYMENT}/events/stream`);
     assert.deepEqual(request.headers, { accept: "text/event-stream", authorization: "Bearer ct_secret", "last-event-id": "e1:5" });
@@ -307,6 +326,13 @@ describe("the stream", () => {
     assert.deepEqual(last(world.sockets).sent[1].subscribe.since, { epoch: "e:1", seq: 7 });
     last(world.sockets).says({ id: 2, subscribe: { epoch: "e:1", seq: 7, recovered: true, events: [] } });
     assert.deepEqual(last(seen.states), { state: "live", transport: "websocket" });
+    last(world.sockets).falls(1006);
+    pass(20_000);
+    (await untilStream()).streams();
+    await settle();
+    const before = world.sockets.length;
+    pass(15_000);
+    assert.equal(world.sockets.length, before + 1, "soon again, since one got through");
   });
 
   /** Comments of the hub while time passes. */
@@ -322,12 +348,12 @@ describe("the stream", () => {
     ["that cannot be reached", (r) => r.fails()],
     ["that is full", (r) => r.answers(503, "application/problem+json", "{}")],
     ["that is another program", (r) => r.answers(200, "text/html", "<p>Please log in</p>")],
-    ["behind something that forbids it", (r) => r.answers(403, "text/html", "<p>Forbidden by policy</p>")],
+    ["behind something that forbids it", (r) => r.answers(403, "application/json", "{\"detail\":\"company policy\"}")],
+    ["that never answers", () => pass(10_000)],
     ["that ends the stream", (r) => { r.streams(); r.ends(); }],
     ["that calls the reader slow", (r) => { r.streams(); r.says("event: error\ndata: {\"code\":\"slow\"}\n\n"); }],
     ["that says what cannot be read", (r) => { r.streams(); r.says("event: progress\ndata: {\n\n"); }],
     ["that never ends its line", (r) => { r.streams(); r.says(`data: ${"x".repeat(1 << 20)}`); }],
-    ["that never answers", () => pass(10_000)],
   ]) {
     test(`a hub ${what} is asked again, by a socket first`, async () => {
       const seen = await start();
@@ -336,10 +362,14 @@ describe("the stream", () => {
       await settle();
       await settle();
       assert.equal(last(seen.names()), "waiting");
+      assert.equal(seen.names().includes("live"), Boolean(request.says));
       assert.equal(request.aborted, true, "nothing of it is left open");
       const before = world.sockets.length;
       pass(20_000);
       assert.equal(world.sockets.length, before + 1);
+      last(world.sockets).falls(1006);
+      pass(20_000);
+      assert.equal(world.fetches.length, 2, "and if that is in vain, by a stream");
     });
   }
 
@@ -422,6 +452,12 @@ describe("what an event makes of a payment", () => {
     const again = fold(none, detected(2, { transfer: transfer(2, { block_number: 300 }) }));
     assert.deepEqual([again.transaction_hash, shown(again)], ["hash2", ["hash1 reverted match", "hash2 seen match"]]);
     assert.equal(again.transfers[1].block_number, 300);
+  });
+
+  test("of two in one block, the later one tells the transaction", () => {
+    const inBlock = (n, index) => detected(n, { transfer: transfer(n, { block_number: 7, log_index: index }) });
+    assert.equal(fold(fold(pending(), inBlock(1, 9)), inBlock(2, 3)).transaction_hash, "hash1");
+    assert.equal(fold(fold(pending(), inBlock(2, 3)), inBlock(1, 9)).transaction_hash, "hash1");
   });
 
   test("a completion that is taken back is none", () => {

@@ -105,7 +105,8 @@ describe("the test page", { timeout: 240_000 }, () => {
     const amount = await page.inputValue("#expected_amount_usdt");
     assert.match(amount, /^5\.\d\d$/);
     const id = await createPayment(page, null);
-    assert.equal(await page.locator("#amount").textContent(), amount);
+    // The page proposes a random amount, and one in ten ends with a zero that the hub leaves out.
+    assert.equal(Number(await page.locator("#amount").textContent()), Number(amount));
     assert.equal(await page.evaluate(() => document.activeElement.id), "payment-title", "focus follows to the payment");
     await page.waitForFunction(() => document.querySelector("#qr").naturalWidth > 0);
     assert.match(await page.getAttribute("#qr", "alt"), /TQq3EYEiaYr95r6ePRQwycukCEAE4qWkE7/);

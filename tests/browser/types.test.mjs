@@ -1,7 +1,7 @@
 // web/paybell.d.ts: a shop's code compiles against it, and what a real hub says is what it declares.
 
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -14,6 +14,23 @@ const MODULE = fileURLToPath(new URL("../../web/paybell.js", import.meta.url));
 
 test("a shop's code compiles, and its mistakes do not", async () => {
   assert.equal(await complaints(fileURLToPath(new URL("types/shop.ts", import.meta.url))), "");
+});
+
+test("a hub serves both to every page, whole, and not twice", { timeout: 60_000 }, async () => {
+  const shop = await openShop();
+  try {
+    for (const [file, type] of [["paybell.js", /^text\/javascript/], ["paybell.d.ts", /^text\/plain/]]) {
+      const address = `${shop.hub.url}/${file}`;
+      const first = await fetch(address, { headers: { origin: "https://any-shop.example" } });
+      assert.match(first.headers.get("content-type"), type);
+      assert.equal(first.headers.get("access-control-allow-origin"), "*");
+      assert.equal(await first.text(), readFileSync(new URL(`../../web/${file}`, import.meta.url), "utf8"));
+      const again = await fetch(address, { headers: { "if-none-match": first.headers.get("etag") } });
+      assert.deepEqual([again.status, again.headers.get("access-control-allow-origin")], [304, "*"]);
+    }
+  } finally {
+    await shop.close();
+  }
 });
 
 test("payments and events of a real hub have the declared fields, and no others", { timeout: 60_000 }, async () => {

@@ -76,6 +76,15 @@ pub async fn compare(store: &RedbStore, witness: &Witness) -> Compared {
     equal("the counters", &store.counters(), &recount(&books))
 }
 
+/// Whether events are gone that the books still hold.
+pub async fn has_forgotten(store: &RedbStore, witness: &Witness) -> bool {
+    let Ok(first) = store.first_sequence().await else {
+        return false;
+    };
+    let oldest = witness.books().events.keys().next().copied();
+    oldest.is_some_and(|oldest| oldest < first.0)
+}
+
 /// Lets the books forget the events that the janitor removed, and checks that it might.
 pub async fn forget(store: &RedbStore, witness: &Witness) -> Compared {
     let first = store.first_sequence().await?.0;

@@ -10,6 +10,7 @@ use paybell::clock::Clock;
 use paybell::delivery::attempt::CallbackSecrets;
 use paybell::delivery::callback_url::CallbackPolicy;
 use paybell::delivery::dispatcher;
+use paybell::delivery::gauges::Gauges;
 use paybell::delivery::signature::Secret;
 use paybell::domain::address::Address;
 use paybell::domain::amount::Decimals;
@@ -61,6 +62,7 @@ pub struct Hub {
     pub ledger: Ledger,
     pub chains: Chains,
     pub sockets: Arc<LiveContext>,
+    pub gauges: Arc<Gauges>,
     pub tasks: JoinSet<&'static str>,
     stop: watch::Sender<bool>,
 }
@@ -108,6 +110,7 @@ struct Shared<'a> {
     index: Arc<Index>,
     announcer: Arc<Announcer>,
     live: Arc<hub::Hub>,
+    gauges: Arc<Gauges>,
     stopped: watch::Receiver<bool>,
 }
 
@@ -138,6 +141,7 @@ impl Hub {
             sockets: Arc::new(shared.socket_context()),
             ledger: shared.ledger,
             chains: shared.chains,
+            gauges: shared.gauges,
             tasks,
             stop,
         })
@@ -186,6 +190,7 @@ impl<'a> Shared<'a> {
             chains,
             index,
             announcer: Arc::new(announcer),
+            gauges: Arc::default(),
             stopped,
         };
         Ok((shared, commits))
@@ -225,6 +230,7 @@ impl<'a> Shared<'a> {
             clock: self.clock(),
             entropy: Arc::clone(&self.around.entropy) as _,
             due: Arc::clone(&self.announcer.deliveries_due),
+            gauges: Arc::clone(&self.gauges),
         };
         let dispatching = dispatcher::run(parts, self.stopped.clone(), DRAIN);
         spawn(tasks, "the dispatcher", dispatching);

@@ -9,6 +9,8 @@ use crate::world::{CHAINS, World};
 
 /// How long a hub, its nodes and receivers must have been well before they are held to a pace.
 pub const WELL_MS: u64 = 90_000;
+/// The same for receivers while some of them are left alone because they failed: the longest pause of a breaker and more.
+const LEFT_ALONE_MS: u64 = 400_000;
 /// Blocks that a well hub may be behind.
 const MAX_LAG: u64 = 8;
 /// A delivery to a well receiver is attempted within this time, ms.
@@ -52,6 +54,10 @@ impl World {
             return;
         }
         let before = self.around.clock.now().minus_ms(MAX_DUE_MS);
+        let well_ms = match hub.gauges.open_breakers() {
+            0 => WELL_MS,
+            _ => LEFT_ALONE_MS,
+        };
         let Ok(targets) = hub.store.due_targets(before, None, 50).await else {
             return;
         };
@@ -60,7 +66,7 @@ impl World {
                 return;
             };
             for delivery in due {
-                let well = self.around.receivers.well_ms(&delivery.url) >= WELL_MS;
+                let well = self.around.receivers.well_ms(&delivery.url) >= well_ms;
                 self.journal.check(9, !well, || {
                     format!("delivery {} to a well receiver is overdue", delivery.id)
                 });

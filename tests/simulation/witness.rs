@@ -53,6 +53,11 @@ impl Witness {
         *self.in_doubt.lock().unwrap() = Some(write);
     }
 
+    pub fn doubts_a_prune(&self) -> bool {
+        let doubt = self.in_doubt.lock().unwrap();
+        doubt.as_ref().is_some_and(|write| write.prune.is_some())
+    }
+
     pub fn take_doubt(&self) -> Option<Write> {
         self.in_doubt.lock().unwrap().take()
     }

@@ -203,12 +203,12 @@ impl World {
     /// Whether the store holds what it held when the last life ended; a commit that the disk failed may count or not.
     async fn is_as_left(&self, store: &paybell::store::redb::RedbStore) -> bool {
         let witness = &self.around.witness;
+        // Events that a failed prune took with it would else be missed before anyone asks what it did.
+        if witness.doubts_a_prune() && audit::has_forgotten(store, witness).await {
+            self.take_what_failed();
+        }
         let mut compared = audit::compare(store, witness).await;
-        if matches!(compared, Err(Difference::Found(_)))
-            && let Some(write) = witness.take_doubt()
-        {
-            self.journal.saw("a commit that failed and yet is on disk");
-            witness.take(&write);
+        if matches!(compared, Err(Difference::Found(_))) && self.take_what_failed() {
             compared = audit::compare(store, witness).await;
         }
         match compared {
@@ -227,6 +227,17 @@ impl World {
                 false
             }
         }
+    }
+
+    /// Enters the commit that the disk failed into the books, if there was one.
+    fn take_what_failed(&self) -> bool {
+        let witness = &self.around.witness;
+        let Some(write) = witness.take_doubt() else {
+            return false;
+        };
+        self.journal.saw("a commit that failed and yet is on disk");
+        witness.take(&write);
+        true
     }
 
     async fn steps(&mut self, hub: &mut Hub) -> LifeEnd {

@@ -1,6 +1,7 @@
 //! What the whole-system tests share: the real binary as a child process, receivers, sockets, and waiting on conditions.
 #![allow(dead_code)]
 
+pub mod bad_receiver;
 pub mod node;
 pub mod raw;
 pub mod receiver;

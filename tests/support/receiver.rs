@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use serde_json::Value;
 use warp::Filter;
@@ -14,6 +15,7 @@ pub const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
 #[derive(Debug, Clone)]
 pub struct Received {
+    pub at: SystemTime,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
 }
@@ -62,7 +64,11 @@ impl Receiver {
     }
 
     fn take(&self, headers: HeaderMap, body: Vec<u8>) -> impl warp::Reply + use<> {
-        let webhook = Received { headers, body };
+        let webhook = Received {
+            at: SystemTime::now(),
+            headers,
+            body,
+        };
         let told = self.answers.lock().expect("a lock").pop_front();
         let status = told.unwrap_or_else(|| if self.refuses(&webhook) { 500 } else { 200 });
         self.received.lock().expect("a lock").push(webhook);

@@ -214,6 +214,7 @@ impl Hub {
             entropy,
             started_at: NOW.minus_ms(60_500),
             live,
+            gauges: Arc::default(),
             callbacks: Arc::new(HttpsOnly),
             callback_secrets: CallbackSecrets::new(secrets, store.identity()),
             pages: Pages::new(&PAGES),

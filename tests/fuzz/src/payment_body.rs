@@ -119,6 +119,7 @@ fn context() -> ApiContext {
         entropy: Arc::new(Fixed),
         started_at: NOW,
         live: Arc::new(live),
+        gauges: Arc::default(),
         callbacks: Arc::new(Strict),
         callback_secrets,
         pages: Pages::new(&[]),
