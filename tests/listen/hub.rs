@@ -14,6 +14,14 @@ use crate::support::receiver::{self, Receiver};
 use crate::support::{self, PATIENCE, Program, create, eventually};
 use crate::{BLOCK_MS, free_port, id_of, log_of};
 
+async fn create_many(hub: &Program, made: &mut usize, count: usize) {
+    for _ in 0..count {
+        *made += 1;
+        let amount = made.to_string();
+        create(hub.hub(), json!({"expected_amount_usdt": amount})).await;
+    }
+}
+
 /// Killed and started again on the same data, five times, with payments made at every moment of it.
 #[tokio::test]
 async fn over_kills_of_the_hub_each_event_comes_once_and_in_order() {
@@ -54,28 +62,16 @@ async fn over_kills_of_the_hub_each_event_comes_once_and_in_order() {
     // It is not there yet.
     listener.says("cannot reach", 1).await;
     let mut made = 0;
-    for life in 1..=5_u64 {
+    for life in 1..=5 {
         let hub = start().await.expect("it starts");
         answers(&hub).await;
-        for _ in 0..4 {
-            made += 1;
-            create(
-                hub.hub(),
-                json!({"expected_amount_usdt": format!("{made}")}),
-            )
-            .await;
-        }
-        listener.says("connected to", life as usize).await;
-        // More than a socket replays at once, in one of the lives.
-        let many = if life == 3 { 560 } else { 10 };
-        for _ in 0..many {
-            made += 1;
-            create(
-                hub.hub(),
-                json!({"expected_amount_usdt": format!("{made}")}),
-            )
-            .await;
-        }
+        // In one of the lives the listener hears of nothing until there is more than a socket replays at once.
+        let unheard = if life == 3 { 560 } else { 4 };
+        listener.signal("-STOP");
+        create_many(&hub, &mut made, unheard).await;
+        listener.signal("-CONT");
+        listener.says("connected to", life).await;
+        create_many(&hub, &mut made, 10).await;
         let status = hub.kill();
         assert_eq!(status.code(), None, "killed");
     }
