@@ -16,6 +16,8 @@ mod differential;
 mod disk;
 #[path = "support/domain.rs"]
 mod domain;
+#[path = "store_contract/endpoints.rs"]
+mod endpoints;
 #[path = "store_contract/files.rs"]
 mod files;
 #[path = "store_contract/leftovers.rs"]
@@ -30,6 +32,8 @@ mod power_loss;
 mod store;
 #[path = "store_contract/wallets.rs"]
 mod wallets;
+#[path = "store_contract/webhook_orders.rs"]
+mod webhook_orders;
 
 use domain::ledger::{AmbiguityRule, AmountPolicy};
 use domain::payment::{Callback, CallbackScope, Payment};

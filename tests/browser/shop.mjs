@@ -49,7 +49,8 @@ export async function openShop() {
   shop.pay = (payment, amount = payment.amount_to_pay) => ask(sandbox.url, "/sandbox/transfer", { to: payment.wallet_address, amount });
   shop.fork = (depth, drop) => ask(sandbox.url, "/sandbox/fork", { depth, drop });
   shop.cancel = (payment) => ask(shop.hub.url, `/v1/payments/${payment.id}/cancel`, {});
-  shop.paymentNow = (payment) => ask(shop.hub.url, `/v1/payments/${payment.id}`);
+  /** As its payer sees it. */
+  shop.paymentNow = (payment) => ask(shop.hub.url, `/v1/payments/${payment.payment_id}`, null, payment.client_token);
   shop.eventsOf = async (payment) => (await ask(shop.hub.url, `/v1/payments/${payment.id}/events`)).data;
   await shop.startHub();
   return shop;
@@ -80,9 +81,10 @@ const example = (hub, fields) => EXAMPLE
   .replace("PAYMENT_ID", fields.get("id"))
   .replace("CLIENT_TOKEN", fields.get("token"));
 
-async function ask(origin, path, body) {
+async function ask(origin, path, body, token) {
   const post = body && { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
-  const answer = await fetch(origin + path, post);
+  const asPayer = token && { headers: { authorization: `Bearer ${token}` } };
+  const answer = await fetch(origin + path, post ?? asPayer ?? {});
   if (!answer.ok) throw new Error(`${path} answered ${answer.status}: ${await answer.text()}`);
   return answer.json();
 }

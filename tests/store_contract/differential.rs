@@ -16,10 +16,11 @@ use crate::domain::ledger::{self, AmbiguityRule, AmountPolicy, Refusal, Watching
 use crate::domain::payment::{AmountMode, Finality, MatchRule, Payment, TransferState};
 use crate::domain::test_support::*;
 use crate::domain::wallet;
+use crate::webhook_orders::{self, Order};
 use crate::{POLICY, answers, audit, called_back, store};
 
 const SEEDS: u64 = 40;
-const STEPS: usize = 60;
+const STEPS: usize = 90;
 const CHAINS: [ChainId; 2] = [CHAIN, ChainId(1)];
 const NOW: UnixMs = UnixMs(1_800_000_000_000);
 
@@ -38,6 +39,7 @@ enum Op {
     Jump(ChainId, BlockHeader),
     CatchUp(ChainId),
     RemoveOld(UnixMs),
+    Webhooks(Order),
 }
 
 impl Op {
@@ -73,6 +75,7 @@ impl Op {
             Self::Jump(chain, to) => ledger::jump(view, *chain, to, Watching::Nothing),
             Self::CatchUp(chain) => ledger::catch_up(view, *chain, now),
             Self::RemoveOld(before) => ledger::remove_old(view, *before),
+            Self::Webhooks(order) => order.decide(view, now),
         }
     }
 }
@@ -91,6 +94,9 @@ impl Draw<'_> {
             return Op::Jump(chain, block(100, Vec::new()).header);
         };
         let tip_header = self.state.blocks[&(chain, tip)];
+        if self.rng.u8(..3) == 0 {
+            return Op::Webhooks(Order::draw(self.rng, self.state, self.step));
+        }
         match self.rng.u8(..27) {
             0..7 => self.create(chain),
             7 => Op::Cancel(id(u128::from(self.rng.u64(..=self.step)))),
@@ -239,6 +245,7 @@ fn ask_both(real: &dyn View, simple: &MemoryState) {
         assert_eq!(text(&a), text(&b), "answers before {time:?}");
     }
     assert_eq!(text(&real.next_sequence()), text(&simple.next_sequence()));
+    webhook_orders::ask_both(real, simple);
 }
 
 fn ask_timers(real: &dyn View, simple: &MemoryState, chain: ChainId) {
@@ -374,6 +381,7 @@ async fn compare(real: &paybell::store::redb::RedbStore, simple: &MemoryState) {
         real.next_index(account).await.unwrap(),
         simple.next_index(account).unwrap()
     );
+    webhook_orders::compare(real, simple).await;
     audit::whole(real).await;
 }
 

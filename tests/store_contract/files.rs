@@ -4,9 +4,9 @@ use std::path::Path;
 
 use paybell::store::redb::{Location, RedbStore};
 use paybell::store::{DeliveryFilter, EventScope, PaymentFilter, Store, StoreError};
-use redb::{ReadableDatabase, TableDefinition};
+use redb::{ReadableDatabase, TableDefinition, TableHandle};
 
-use crate::domain::delivery::DeliveryState;
+use crate::domain::delivery::{DeliveryState, GivenUp};
 use crate::domain::test_support::*;
 use crate::{audit, called_back, create, deliveries, store};
 
@@ -111,6 +111,72 @@ fn an_older_format_is_opened_and_marked_as_ours() {
     let format = db.begin_read().unwrap().open_table(meta).unwrap();
     let format = format.get(key).unwrap().unwrap();
     assert_eq!(format.value(), 4_u32.to_be_bytes());
+}
+
+/// A file of format 3, table by table as the program before wrote it: payments 1 to 4 with callbacks at two shops, one of
+/// them in two spellings. Delivery 1 waits for its next attempt and 5 behind it, 2 is delivered, 3 due, 4 given up.
+const FORMAT_3: &str = include_str!("format_3.rows");
+
+fn write_format_3(path: &Path) {
+    let db = redb::Database::create(path).unwrap();
+    let txn = db.begin_write().unwrap();
+    for line in FORMAT_3.lines() {
+        let [name, key, value] = *line.split(' ').collect::<Vec<_>>() else {
+            panic!("three words, not {line:?}");
+        };
+        let table: TableDefinition<&[u8], &[u8]> = TableDefinition::new(name);
+        let (key, value) = (hex::decode(key).unwrap(), hex::decode(value).unwrap());
+        let mut table = txn.open_table(table).unwrap();
+        table.insert(key.as_slice(), value.as_slice()).unwrap();
+    }
+    txn.commit().unwrap();
+}
+
+/// Format 3 had one queue for all that was due. In format 4 each receiver has its own, which keys and rows did not tell.
+#[tokio::test]
+async fn the_queue_of_format_3_is_shared_out_among_its_receivers() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data.redb");
+    write_format_3(&path);
+    for _ in 0..2 {
+        let store = open(&path).unwrap();
+        audit::whole(&store).await;
+        let counters = store.counters();
+        assert_eq!(
+            (counters.deliveries_due, counters.deliveries_exhausted),
+            (3, 1)
+        );
+        let due = store::due(&store, CREATED.plus_ms(60_000)).await.unwrap();
+        let due: Vec<_> = due.iter().map(|(d, _)| d.id.sequence.0).collect();
+        assert_eq!(due, [3, 1, 5], "one shop, in both spellings, by time");
+        let targets = store.due_targets(CREATED.plus_ms(60_000), None, 9).await;
+        assert_eq!(targets.unwrap().len(), 1);
+        let all = audit::deliveries(&store, &DeliveryFilter::default()).await;
+        let of = |n: u64| all.iter().find(|d| d.id.sequence.0 == n).unwrap();
+        assert_ne!(of(2).target, of(1).target, "the other shop");
+        assert_eq!(of(4).given_up, Some(GivenUp::AttemptsUsedUp));
+        assert_eq!((of(1).attempts, of(1).given_up), (1, None));
+        let log = store.attempts(of(1).id).await.unwrap();
+        assert_eq!(
+            (log.len(), log[0].status, log[0].next_at),
+            (1, Some(503), None)
+        );
+        assert!(store.endpoints().is_empty());
+        store.close();
+    }
+    let db = redb::Database::create(&path).unwrap();
+    let names: Vec<_> = db.begin_read().unwrap().list_tables().unwrap().collect();
+    assert!(
+        !names.iter().any(|table| table.name() == "due"),
+        "the old queue is gone"
+    );
+    drop(db);
+    let store = open(&path).unwrap();
+    let head = store::due(&store, CREATED).await.unwrap().remove(0).0;
+    deliveries::record(&store, &head, DeliveryState::Delivered(CREATED))
+        .await
+        .unwrap();
+    audit::whole(&store).await;
 }
 
 #[test]

@@ -11,16 +11,18 @@ use paybell::store::{DeliveryFilter, EventRow, EventScope, PaymentFilter, Store,
 use crate::disk::Disk;
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::{ChainChange, Changes};
-use crate::domain::delivery::DeliveryState;
+use crate::domain::delivery::{Delivery, DeliveryState, Outcome};
+use crate::domain::endpoints::Endpoints;
 use crate::domain::event::EventKind;
-use crate::domain::ids::{DeliveryId, Height, PaymentId};
+use crate::domain::ids::{DeliveryId, EndpointId, Height, PaymentId};
 use crate::domain::ledger;
 use crate::domain::payment::{Payment, Status};
 use crate::domain::test_support::*;
-use crate::{answers, audit, called_back, create, deliveries, store, wallets};
+use crate::{answers, audit, called_back, create, deliveries, endpoints, store, wallets};
 
 const SEEDS: u64 = 240;
-const STEPS: u32 = 14;
+const STEPS: u32 = 16;
+const MOST_ENDPOINTS: usize = 4;
 
 /// What callers were told is done.
 #[derive(Default)]
@@ -28,6 +30,8 @@ struct Answered {
     events: Vec<EventRow>,
     payments: BTreeMap<PaymentId, Payment>,
     delivered: Vec<DeliveryId>,
+    /// The account's endpoints; some are added, and those that answer 410 are disabled.
+    endpoints: Endpoints,
     tip: Option<BlockHeader>,
     final_height: Height,
     /// Numbers of the payments that were asked for under a key, answered or not.
@@ -46,8 +50,12 @@ impl Answered {
         {
             self.payments.insert(after.id, after);
         }
-        self.delivered
-            .extend(write.changes.deliveries.iter().map(|d| d.after.id));
+        let deliveries = write.changes.deliveries.iter();
+        let delivered = deliveries.filter(|d| is_delivered(&d.after));
+        self.delivered.extend(delivered.map(|d| d.after.id));
+        for change in &write.changes.endpoints {
+            self.endpoints.apply(change);
+        }
         match write.changes.chain {
             Some((_, ChainChange::Append(header) | ChainChange::Jump(header))) => {
                 self.tip = Some(header);
@@ -62,6 +70,10 @@ impl Answered {
     }
 }
 
+const fn is_delivered(delivery: &Delivery) -> bool {
+    matches!(delivery.state, DeliveryState::Delivered(_))
+}
+
 /// One life of a store: works until the disk fails or the steps are done.
 struct Life<'a> {
     store: &'a RedbStore,
@@ -73,8 +85,10 @@ struct Life<'a> {
 impl Life<'_> {
     /// False once a commit failed.
     async fn step(&mut self) -> bool {
-        match self.rng.u8(..14) {
-            12.. => self.create_keyed().await,
+        match self.rng.u8(..17) {
+            16.. => self.add_endpoint().await,
+            14..16 => self.answer_gone().await,
+            12..14 => self.create_keyed().await,
             0..4 => self.create_some().await,
             10..12 => self.create_in_wallet().await,
             4..7 => self.extend().await,
@@ -177,6 +191,28 @@ impl Life<'_> {
         self.take(outcome)
     }
 
+    async fn add_endpoint(&mut self) -> bool {
+        if self.answered.endpoints.len() >= MOST_ENDPOINTS {
+            return true;
+        }
+        let n = self.rng.u8(1..);
+        let outcome = endpoints::add(self.store, n, &[]).await;
+        self.take(outcome)
+    }
+
+    /// An endpoint ends: with it all that it is owed, and an event tells the others, in one commit.
+    async fn answer_gone(&mut self) -> bool {
+        let Ok(due) = store::due(self.store, CREATED).await else {
+            return false;
+        };
+        let to_account = |d: &Delivery| d.id.endpoint != EndpointId::CALLBACK;
+        let Some((delivery, _)) = due.iter().find(|(d, _)| to_account(d)) else {
+            return true;
+        };
+        let outcome = endpoints::record(self.store, delivery, Outcome::Gone).await;
+        self.take(outcome)
+    }
+
     async fn deliver(&mut self) -> bool {
         let Ok(due) = store::due(self.store, CREATED).await else {
             return false;
@@ -216,11 +252,12 @@ async fn kept(store: &RedbStore) -> Answered {
     let cursor = store.cursor(CHAIN).await.unwrap();
     let payments = audit::payments(store, &PaymentFilter::default()).await;
     let all = audit::deliveries(store, &DeliveryFilter::default()).await;
-    let delivered = all.iter().filter(|d| !d.state.is_due());
+    let delivered = all.iter().filter(|d| is_delivered(d));
     Answered {
         events: audit::events(store, EventScope::All).await,
         payments: payments.into_iter().map(|p| (p.id, p)).collect(),
         delivered: delivered.map(|d| d.id).collect(),
+        endpoints: (*store.endpoints()).clone(),
         tip: cursor.map(|c| c.tip),
         final_height: cursor.map(|c| c.final_height).unwrap_or_default(),
         keyed: Vec::new(),
@@ -266,7 +303,45 @@ async fn compare(store: &RedbStore, answered: &Answered) {
     wallets::counted_as_payments_say(store).await;
     answers::go_with_their_payments(store, answered.keyed.iter().copied()).await;
     let owed = events.iter().filter(|e| e.payment.is_some());
-    assert_eq!(all.len(), owed.count(), "every event's delivery");
+    let callbacks = all.iter().filter(|d| d.id.endpoint == EndpointId::CALLBACK);
+    assert_eq!(callbacks.count(), owed.count(), "every event's delivery");
+    endpoints_end_whole(store, answered, &events, &all);
+}
+
+/// Who is disabled is owed nothing and was told of once; who is in use is owed every event since it was made, except
+/// that of its own end.
+fn endpoints_end_whole(
+    store: &RedbStore,
+    answered: &Answered,
+    events: &[EventRow],
+    deliveries: &[Delivery],
+) {
+    let kept = store.endpoints();
+    for endpoint in answered.endpoints.iter() {
+        let found = kept.get(endpoint.id).expect("an answered endpoint");
+        assert_eq!(found.keys, endpoint.keys);
+        assert!(endpoint.is_enabled() || !found.is_enabled());
+    }
+    let ends = events
+        .iter()
+        .filter(|e| e.kind == EventKind::EndpointDisabled);
+    let disabled = kept.iter().filter(|one| !one.is_enabled());
+    assert_eq!(ends.count(), disabled.count(), "an end and its event");
+    for endpoint in kept.iter() {
+        let own = || deliveries.iter().filter(|d| d.id.endpoint == endpoint.id);
+        if !endpoint.is_enabled() {
+            assert!(
+                own().all(|d| !d.state.is_due()),
+                "{} is disabled",
+                endpoint.id
+            );
+            continue;
+        }
+        let numbers: Vec<_> = own().map(|d| d.id.sequence).collect();
+        assert!(numbers.is_sorted_by(|a, b| a.0 == b.0 + 1), "{numbers:?}");
+        let newest = events.last().map(|e| e.sequence);
+        assert!(numbers.is_empty() || numbers.first().copied() == newest);
+    }
 }
 
 /// A payment's row is as new as its newest event, and every event's payment is there.

@@ -43,7 +43,8 @@ impl<'a> DeliveryObject<'a> {
             last_status: last.and_then(|attempt| attempt.status),
             last_error: last
                 .filter(|_| !is_delivered(&delivery.state))
-                .map(|attempt| attempt.detail.as_str()),
+                .map(|attempt| attempt.detail.as_str())
+                .filter(|detail| !detail.is_empty()),
             latency_ms: last.map(|attempt| attempt.latency_ms),
             next_attempt_at: match delivery.state {
                 DeliveryState::Due(at) => Some(Seconds(at)),
