@@ -1,11 +1,12 @@
-//! Webhooks of the real binary: they survive a kill, keep their order, and one dead receiver delays no other.
+//! Webhooks of the real binary: they survive a kill, keep their order, follow an endpoint that moves, and go to no private
+//! address; one dead receiver delays no other.
 
 mod support;
 
 use serde_json::json;
 use support::node::{Node, transaction};
 use support::receiver::{Received, Receiver};
-use support::{Program, WALLET, config, create, eventually, get};
+use support::{Program, WALLET, client, config, create, eventually, get, post, send};
 use tokio::net::TcpListener;
 
 const SLOT_MS: u32 = 100;
@@ -81,4 +82,61 @@ async fn a_dead_receiver_hides_no_other() {
         (stats["deliveries_due"] == DEAD_WEBHOOKS).then_some(())
     })
     .await;
+}
+
+/// Its receiver is moved while a webhook waits for its next attempt, and then asked for again.
+#[tokio::test]
+async fn what_waits_follows_an_endpoint_that_moves() {
+    let (node, folder) = (Node::start().await, tempfile::tempdir().unwrap());
+    let (before, after) = (Receiver::start().await, Receiver::start().await);
+    let hub = Program::serve(folder.path(), &config(folder.path(), &node.url(), SLOT_MS));
+    let v1 = |path: &str| format!("{}/v1/{path}", hub.hub());
+    before.answer_next([503]);
+    let made = post(&v1("endpoints"), &json!({"url": before.url()})).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    create(hub.hub(), json!({})).await;
+    let delivery = eventually("the failure is on record", async || {
+        let due = get(&v1("deliveries?endpoint=ep_1&state=due")).await.json();
+        let due = due["data"][0].clone();
+        (due["attempts"] == 1).then_some(due)
+    })
+    .await;
+    let failing = get(&v1("endpoints/ep_1")).await.json();
+    assert!(failing["failing_since"].is_number(), "{failing}");
+    let edit = json!({"url": after.url()}).to_string();
+    let moved = send(client().patch(v1("endpoints/ep_1")).body(edit)).await;
+    assert_eq!(moved.json()["failing_since"], json!(null), "{}", moved.text);
+    let id = delivery["id"].as_str().expect("an id");
+    let again = post(&v1(&format!("deliveries/{id}/redeliver")), &json!({})).await;
+    assert_eq!(again.status, 202, "{}", again.text);
+    after.wait_for("payment.created").await;
+    assert_eq!(
+        before.received().len(),
+        1,
+        "nothing more goes to the old place"
+    );
+}
+
+/// The guard of callbacks guards account-wide endpoints too, when they are made and when they are changed.
+#[tokio::test]
+async fn an_endpoint_at_a_private_address_is_refused() {
+    let (node, folder) = (Node::start().await, tempfile::tempdir().unwrap());
+    let hub = Program::serve(folder.path(), &config(folder.path(), &node.url(), SLOT_MS));
+    let endpoints = format!("{}/v1/endpoints", hub.hub());
+    let made = post(&endpoints, &json!({"url": "https://1.1.1.1/hook"})).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    for url in [
+        "http://192.168.1.1/",
+        "http://169.254.169.254/latest",
+        "http://[fd00::1]/",
+    ] {
+        let body = json!({"url": url});
+        let change = client()
+            .patch(format!("{endpoints}/ep_1"))
+            .body(body.to_string());
+        for refused in [post(&endpoints, &body).await, send(change).await] {
+            assert_eq!(refused.status, 400, "{url}: {}", refused.text);
+            assert_eq!(refused.json()["errors"][0]["pointer"], "/url");
+        }
+    }
 }
