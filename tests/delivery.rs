@@ -108,7 +108,8 @@ async fn what_waits_follows_an_endpoint_that_moves() {
     assert_eq!(moved.json()["failing_since"], json!(null), "{}", moved.text);
     let id = delivery["id"].as_str().expect("an id");
     let again = post(&v1(&format!("deliveries/{id}/redeliver")), &json!({})).await;
-    assert_eq!(again.status, 202, "{}", again.text);
+    // Its next attempt may be due within five seconds, and then need not be asked for.
+    assert!(matches!(again.status, 202 | 409), "{}", again.text);
     after.wait_for("payment.created").await;
     assert_eq!(
         before.received().len(),
