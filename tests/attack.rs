@@ -263,17 +263,23 @@ fn demo_with_descriptors(limit: u32) -> Program {
     Program::with_descriptors(limit, &arguments, &["hub", "sandbox"])
 }
 
+/// More connections than the hub has descriptors for, which ask nothing.
+async fn idle_crowd(hub: &str) -> Vec<TcpStream> {
+    let authority = hub.strip_prefix("http://").expect("http");
+    let mut crowd = Vec::new();
+    for _ in 0..200 {
+        crowd.push(TcpStream::connect(authority).await.expect("a connection"));
+    }
+    crowd
+}
+
 #[tokio::test]
 async fn a_crowd_of_idle_connections_does_not_keep_a_payment_from_being_seen() {
     let program = demo_with_descriptors(150);
     let hub = program.hub();
     let payment = create(hub, json!({})).await;
     let mut socket = Socket::follow(hub, &payment).await;
-    let authority = hub.strip_prefix("http://").expect("http");
-    let mut crowd = Vec::new();
-    for _ in 0..200 {
-        crowd.push(TcpStream::connect(authority).await.expect("a connection"));
-    }
+    let crowd = idle_crowd(hub).await;
     pay(program.url("sandbox"), WALLET, "5").await;
     socket.event("payment.completed").await;
     drop(crowd);
@@ -294,16 +300,13 @@ async fn sockets_count_among_the_connections_that_leave_descriptors_for_the_chai
         sockets.push(another);
     }
     assert!(sockets.len() > 50, "only {} sockets", sockets.len());
-    let authority = hub.strip_prefix("http://").expect("http");
-    let mut crowd = Vec::new();
-    for _ in 0..200 {
-        crowd.push(TcpStream::connect(authority).await.expect("a connection"));
-    }
+    let crowd = idle_crowd(hub).await;
     pay(program.url("sandbox"), WALLET, "5").await;
     socket.event("payment.completed").await;
     let open = std::fs::read_dir(format!("/proc/{}/fd", program.pid()));
     let open = open.expect("Linux").count();
     assert!(open < 150 - 50, "{open} descriptors are open");
+    drop(crowd);
 }
 
 #[test]

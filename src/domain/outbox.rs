@@ -154,11 +154,7 @@ fn callback_after(
     now: UnixMs,
     changes: &mut Changes,
 ) -> Result<Receiver, ViewError> {
-    let payment = match delivery.payment {
-        Some(id) => view.payment(id)?,
-        None => None,
-    };
-    let Some(before) = payment else {
+    let Some(before) = payment_of(view, delivery)? else {
         return Ok(match outcome {
             Outcome::Gone => Receiver::Ended(GivenUp::Gone),
             Outcome::Delivered | Outcome::Failed => Receiver::InUse,
@@ -302,11 +298,14 @@ fn url_in_use(view: &dyn View, delivery: &Delivery) -> Result<String, Refusal> {
 
 /// Whether the callback that a delivery goes to gets no more. One whose payment is no longer kept does.
 pub(super) fn callback_has_ended(view: &dyn View, delivery: &Delivery) -> Result<bool, ViewError> {
-    let payment = match delivery.payment {
-        Some(id) => view.payment(id)?,
-        None => None,
-    };
+    let payment = payment_of(view, delivery)?;
     Ok(payment.as_ref().is_some_and(Payment::callback_has_ended))
+}
+
+/// The payment that a delivery is about, while it is kept.
+fn payment_of(view: &dyn View, delivery: &Delivery) -> Result<Option<Payment>, ViewError> {
+    let found = delivery.payment.map(|id| view.payment(id));
+    Ok(found.transpose()?.flatten())
 }
 
 #[cfg(test)]
