@@ -9,7 +9,7 @@ const FLOORS: &[&[&str]] = &[
     &["domain", "clock", "shutdown"],
     &["store", "chains", "index", "hub", "due_bell", "server"],
     &["source", "sandbox"],
-    &["ledger_task", "follower", "janitor", "entropy"],
+    &["ledger_task", "follower", "janitor", "key_uses", "entropy"],
     &["delivery"],
     &["api"],
     &["app", "listen", "config", "cli", "logging", "lib", "main"],
