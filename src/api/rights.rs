@@ -11,7 +11,7 @@ impl Resource<'_> {
             Self::Page(_) | Self::Health => return Need::Nothing,
             Self::Creation | Self::Payments | Self::Cancellation(_) => (Read, Write),
             Self::Status(_) | Self::Payment(_) | Self::QrCode(_) => (Read, Admin),
-            Self::Stats | Self::CurrentKey => (Read, Admin),
+            Self::Stats | Self::Trends | Self::CurrentKey => (Read, Admin),
             Self::PaymentEvents(_) | Self::PaymentStream(_) => (Read, Admin),
             Self::Events | Self::EventStream => (Read, Admin),
             Self::Deliveries | Self::Delivery(_) | Self::Redelivery(_) => (Read, Admin),

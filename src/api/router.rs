@@ -23,7 +23,7 @@ use super::pages::TaggedPage;
 use super::problem::{Kind, Problem};
 use super::{
     ApiContext, answer, classic, creation, deliveries, endpoints, events, health, keys, stream,
-    transfers, v1,
+    transfers, trends, v1,
 };
 
 /// How long a request may take from its head to its answer.
@@ -77,6 +77,7 @@ pub enum Resource<'a> {
     Key(&'a str),
     /// What the caller's own credential is.
     CurrentKey,
+    Trends,
 }
 
 /// What a method wants. HEAD is a GET whose body hyper leaves out.
@@ -237,6 +238,7 @@ async fn read(
         Resource::Keys => keys::list(ctx).await,
         Resource::Key(id) => keys::get(ctx, id).await,
         Resource::CurrentKey => keys::current(ctx, caller).await,
+        Resource::Trends => trends::get(ctx),
         Resource::Page(_)
         | Resource::Creation
         | Resource::Cancellation(_)
@@ -395,6 +397,7 @@ impl<'a> Resource<'a> {
             [Some("v1"), Some("keys"), None, ..] => Self::Keys,
             [Some("v1"), Some("keys"), Some("current"), None, ..] => Self::CurrentKey,
             [Some("v1"), Some("keys"), Some(id), None, ..] => Self::Key(id),
+            [Some("v1"), Some("trends"), None, ..] => Self::Trends,
             [Some("v1"), Some("transfers"), None, ..] => Self::Transfers,
             [Some("v1"), Some("transfers"), Some(id), None, ..] => Self::Transfer(id),
             [

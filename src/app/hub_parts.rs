@@ -52,6 +52,7 @@ use crate::server::{self, descriptors::max_connections};
 use crate::shutdown::{self, Shutdown};
 use crate::store::redb::RedbStore;
 use crate::store::{Store, Write};
+use crate::trends::{self, Trends};
 
 /// How often the closing sockets are counted.
 const SOCKETS_LOOK: Duration = Duration::from_millis(10);
@@ -75,6 +76,7 @@ pub struct Hub {
     seats: Arc<Seats>,
     gauges: Arc<Gauges>,
     key_uses: Arc<KeyUses>,
+    trends: Arc<Trends>,
     /// The demo's chain, whose controls the hub serves too.
     sandbox: Option<Sandbox>,
 }
@@ -97,7 +99,13 @@ impl Hub {
         let index = Arc::new(Index::default());
         let ids = chains.iter().map(|chain| chain.spec.id);
         index.rebuild(ids, store.as_ref()).await?;
-        let (announcer, commits) = Announcer::new(Arc::clone(&index));
+        let trends = Trends::new(
+            Arc::clone(&clock),
+            chains.iter().map(|chain| chain.spec.id),
+            store.last_sequence(),
+        );
+        let trends = Arc::new(trends);
+        let (announcer, commits) = Announcer::new(Arc::clone(&index), Arc::clone(&trends));
         let announcer = Arc::new(announcer);
         store.observe(Arc::clone(&announcer) as _);
         let ledger = Ledger::new(
@@ -131,6 +139,7 @@ impl Hub {
             seats: Arc::default(),
             gauges: Arc::default(),
             key_uses: Arc::default(),
+            trends,
             sandbox,
         })
     }
@@ -183,6 +192,12 @@ impl Hub {
         let mut tasks = JoinSet::new();
         self.spawn_followers(&mut tasks, &stopped)?;
         self.spawn_dispatcher(&mut tasks, &stopped)?;
+        tasks.spawn(trends::run(
+            Arc::clone(&self.trends),
+            Arc::clone(&store) as _,
+            self.chains.clone(),
+            stopped.clone(),
+        ));
         let retention = self.config.retention;
         let (ledger, as_store, clock) = (
             self.ledger.clone(),
@@ -278,6 +293,7 @@ impl Hub {
             started_at: self.clock.now(),
             live,
             gauges: Arc::clone(&self.gauges),
+            trends: Arc::clone(&self.trends),
             callbacks: Arc::new(GuardedCallbacks(self.resolver.clone())),
             callback_secrets: self.secrets.clone(),
             pages: Pages::new(PAGES),
@@ -396,6 +412,7 @@ impl Hub {
             entropy: Arc::clone(&self.entropy),
             due: Arc::clone(&self.announcer.deliveries_due),
             gauges: Arc::clone(&self.gauges),
+            trends: Arc::clone(&self.trends),
         };
         tasks.spawn(dispatcher::run(parts, stopped.clone(), self.config.drain));
         Ok(())
