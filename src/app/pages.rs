@@ -25,6 +25,7 @@ macro_rules! page {
 
 pub const PAGES: &[Page] = &[
     page!("/", HTML, "index.html"),
+    page!("/pay/{id}", HTML, "pay.html"),
     page!("/paybell.js", JAVASCRIPT, "paybell.js", Readers::AllPages),
     page!("/paybell.d.ts", TYPES, "paybell.d.ts", Readers::AllPages),
     page!("/favicon.svg", SVG, "favicon.svg"),
