@@ -17,7 +17,7 @@ const en = {
   title_trouble: "Payment not shown",
 
   head_loading: "Opening the payment",
-  head_waiting: "Waiting for your transfer",
+  head_waiting: "Waiting for payment",
   head_partial: "A part has arrived",
   head_reverted: "Waiting for it again",
   head_stray: "Another amount arrived",
@@ -55,7 +55,7 @@ const en = {
   warning_tron: "Send only USDT, and only on the TRON network (TRC-20). Anything sent as another coin or on another network is lost.",
   warning_other: "Send only {currency}, and only on its own network. Anything sent as another coin or on another network is lost.",
   qr_of: "QR code of the address {address}",
-  qr_none: "The QR code could not be loaded. The address is below.",
+  qr_none: "The QR code could not be loaded. The address is above.",
   pay_all_the_same: "Show amount and address again",
 
   copy: "Copy",
@@ -63,12 +63,12 @@ const en = {
   copy_failed: "Not copied",
   copy_amount: "Copy the amount",
   copy_address: "Copy the address",
-  copy_payment: "Copy the payment’s number",
   copy_transaction: "Copy the transaction’s hash",
   copied_what: "Copied: {what}",
   copy_failed_what: "Could not copy. Select and copy by hand: {what}",
 
   step_waiting: "Waiting for the transfer",
+  step_sent: "Transfer sent",
   step_seen: "Seen in a block",
   step_confirmed: "Confirmed",
   step_paid: "Paid",
@@ -82,6 +82,7 @@ const en = {
   step_block: "block {number}",
   steps_name: "Progress of the payment",
   confirmations_of: { one: "{count} of {needed} confirmations", other: "{count} of {needed} confirmations" },
+  confirmations_short: "{count} of {needed}",
   confirmations: { one: "{count} confirmation", other: "{count} confirmations" },
 
   note_mismatched: "{amount} USDT arrived that does not fit",
@@ -109,7 +110,7 @@ const en = {
   fact_asked: "Amount",
   fact_received: "Received",
   fact_address: "Address",
-  fact_payment: "Payment number",
+  fact_payment: "Payment",
   amount_in_usdt: "{amount} USDT",
 
   live_connecting: "Connecting",

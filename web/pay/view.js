@@ -25,7 +25,6 @@ export class View {
     this.#onCopy($("copy-due"), () => $("due").textContent);
     this.#onCopy($("copy-address"), () => $("address").textContent);
     $("again").addEventListener("click", () => this.#showAgain());
-    setText($("headline"), words.say("head_loading"));
     this.live({ state: "connecting" });
   }
 
@@ -35,7 +34,6 @@ export class View {
     this.#spoken = null;
     this.#again = false;
     this.#show("loading");
-    setText($("headline"), this.#words.say("head_loading"));
     document.title = this.#words.say("page_name");
     $("qr").removeAttribute("src");
     $("qr").alt = "";
@@ -54,7 +52,7 @@ export class View {
     this.#drawSteps(payment, told);
     this.#drawFacts(payment, told);
     this.#speak(told);
-    this.#shown = { state: told.state, notes: told.notes.length };
+    this.#shown = { state: told.state, notes: told.notices.length };
     if (focused !== document.body && focused?.closest("[hidden]")) $("headline").focus({ preventScroll: true });
   }
 
@@ -110,8 +108,8 @@ export class View {
   #show(view) {
     document.body.dataset.view = view;
     $("trouble").hidden = view !== "trouble";
+    $("opening").hidden = view !== "loading";
     $("sheet").hidden = view === "trouble";
-    $("sheet").setAttribute("aria-busy", String(view === "loading"));
   }
 
   #drawHead(payment, told) {
@@ -139,9 +137,9 @@ export class View {
     setText($("confirmations"), this.#confirmed(count, needed));
   }
 
-  #confirmed(count, needed) {
+  #confirmed(count, needed, text = "confirmations_of") {
     return count <= needed
-      ? this.#words.say("confirmations_of", { count, needed })
+      ? this.#words.say(text, { count, needed })
       : this.#words.say("confirmations", { count });
   }
 
@@ -153,7 +151,9 @@ export class View {
     setText($("network"), network ? this.#words.say(network.name) : payment.currency);
     setText($("warning"), network ? this.#words.say(network.warning) : this.#words.say("warning_other", { currency: payment.currency }));
     setText($("due-name"), this.#words.say(told.received ? "due_missing" : "due_amount"));
-    setText($("due"), told.due ?? payment.amount_to_pay);
+    const due = told.due ?? payment.amount_to_pay;
+    setText($("due"), due);
+    $("pay").dataset.digits = due.length > 8 ? "many" : "few";
     if ($("address").textContent !== payment.wallet_address) $("address").replaceChildren(...readable(payment.wallet_address));
   }
 
@@ -197,10 +197,11 @@ export class View {
     const notes = [
       "",
       told.step >= 2 && block ? this.#words.say("step_block", { number: block }) : "",
-      told.state === "confirming" || told.state === "paid" ? this.#confirmed(count, needed) : "",
+      told.state === "confirming" || told.state === "paid" ? this.#confirmed(count, needed, "confirmations_short") : "",
       payment.completed_at && told.state === "paid" ? this.#words.moment(payment.completed_at, payment.chain_time) : "",
     ];
     const names = [...STEP_NAMES.slice(0, 3), ended ?? STEP_NAMES[3]];
+    if (told.step > 0) names[0] = "step_sent";
     const fresh = names.map((name, i) => this.#step(this.#words.say(name), notes[i], placeOf(i, told.step, Boolean(ended))));
     const list = $("steps");
     if (list.children.length !== fresh.length) list.replaceChildren(...fresh);
@@ -233,7 +234,7 @@ export class View {
   #speak(told) {
     const said = [];
     if (this.#shown.state !== null && this.#shown.state !== told.state) said.push($("headline").textContent, $("explain").textContent);
-    if (this.#shown.state !== null && told.notes > this.#shown.notes) said.push($("notes").firstElementChild.querySelector(".note-title").textContent);
+    if (this.#shown.state !== null && told.notices > this.#shown.notes) said.push($("notes").firstElementChild.querySelector(".note-title").textContent);
     if (said.length) this.announce(said.join(". "));
   }
 
@@ -245,15 +246,18 @@ export class View {
   }
 
   #onCopy(button, text) {
+    const label = button.getAttribute("aria-label");
     button.addEventListener("click", async () => {
       const what = text();
       const done = await copy(what);
       setText(button, this.#words.say(done ? "copied" : "copy_failed"));
       button.dataset.done = done;
+      button.removeAttribute("aria-label");
       this.announce(this.#words.say(done ? "copied_what" : "copy_failed_what", { what }));
       clearTimeout(this.#copying.get(button));
       this.#copying.set(button, setTimeout(() => {
         setText(button, this.#words.say("copy"));
+        button.setAttribute("aria-label", label);
         delete button.dataset.done;
       }, COPIED_FOR_MS));
     });
