@@ -24,8 +24,12 @@ use crate::domain::ids::{DeliveryId, EndpointId, EventId, Sequence};
 use crate::domain::recovery::{Progress, Span};
 use crate::domain::signing_key::SigningKey;
 
+pub const NEW_FIELDS: [&str; 4] = ["url", "events", "description", "secret"];
+pub const CHANGE_FIELDS: [&str; 4] = ["url", "events", "description", "status"];
+pub const SECRET_FIELDS: [&str; 1] = ["secret"];
+pub const RECOVERY_FIELDS: [&str; 3] = ["since", "until", "after"];
 /// Names in a filter at most: more than there are.
-const MAX_EVENT_NAMES: usize = 64;
+pub const MAX_EVENT_NAMES: usize = 64;
 /// Pieces of the log that one request goes through; the answer says where to go on.
 const PIECES_PER_REQUEST: usize = 20;
 
@@ -38,7 +42,7 @@ pub async fn list(ctx: &ApiContext) -> Result<Response, Problem> {
 
 pub async fn create(ctx: &ApiContext, body: &[u8]) -> Result<Response, Problem> {
     let mut form = Form::new(Fields::parse(body)?);
-    form.only(&["url", "events", "description", "secret"]);
+    form.only(&NEW_FIELDS);
     let url = form.required("url", url_text);
     let filter = form.optional("events", events);
     let description = form.optional("description", description);
@@ -67,7 +71,7 @@ pub async fn get(ctx: &ApiContext, id: &str) -> Result<Response, Problem> {
 pub async fn change(ctx: &ApiContext, id: &str, body: &[u8]) -> Result<Response, Problem> {
     let id = account_id(id)?;
     let mut form = Form::new(Fields::parse(body)?);
-    form.only(&["url", "events", "description", "status"]);
+    form.only(&CHANGE_FIELDS);
     let edit = EndpointEdit {
         url: form.optional("url", url_text),
         description: form.optional("description", description),
@@ -123,7 +127,7 @@ async fn rotate_callbacks(ctx: &ApiContext, new: SigningKey) -> Result<Response,
 
 fn given_secret(body: &[u8]) -> Result<Option<SigningKey>, Problem> {
     let mut form = Form::new(Fields::parse(body)?);
-    form.only(&["secret"]);
+    form.only(&SECRET_FIELDS);
     let secret = form.optional("secret", secret);
     form.finish()?;
     Ok(secret)
@@ -181,7 +185,7 @@ pub async fn recover(ctx: &ApiContext, id: &str, body: &[u8]) -> Result<Response
 
 fn span(ctx: &ApiContext, body: &[u8]) -> Result<(Span, Option<Sequence>), Problem> {
     let mut form = Form::new(Fields::parse(body)?);
-    form.only(&["since", "until", "after"]);
+    form.only(&RECOVERY_FIELDS);
     let since = form.required("since", |value| instant("since", value));
     let until = form.optional("until", |value| instant("until", value));
     let after = form.optional("after", |value| {

@@ -33,6 +33,7 @@ mod origin;
 pub mod pages;
 pub mod problem;
 mod query;
+pub mod reference;
 mod request;
 mod router;
 #[cfg(test)]

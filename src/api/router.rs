@@ -34,6 +34,9 @@ const WRITE: &str = "POST, OPTIONS";
 const READ_WRITE: &str = "GET, HEAD, POST, OPTIONS";
 const READ_CHANGE_REMOVE: &str = "GET, HEAD, PATCH, DELETE, OPTIONS";
 
+#[cfg(test)]
+mod documented_tests;
+
 /// A request taken apart.
 struct Request {
     method: Method,

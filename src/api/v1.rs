@@ -19,6 +19,7 @@ use crate::domain::ids::PaymentId;
 use crate::domain::payment::{Payment, Status};
 use crate::store::PaymentFilter;
 
+pub const FILTERS: [&str; 5] = ["status", "chain", "order_id", "after", "limit"];
 /// Pixels a side that a QR code has at least.
 const QR_PIXELS: u32 = 240;
 
@@ -48,8 +49,7 @@ pub async fn cancel(ctx: &ApiContext, id: &str) -> Result<Response, Problem> {
 }
 
 pub async fn list(ctx: &ApiContext, query: &str) -> Result<Response, Problem> {
-    let known = ["status", "chain", "order_id", "after", "limit"];
-    let mut query = Query::parse(query, &known);
+    let mut query = Query::parse(query, &FILTERS);
     let filter = PaymentFilter {
         status: query.take("status", status_word),
         chain: query.take("chain", |name| {

@@ -19,6 +19,7 @@ use crate::api::host::{self, Hosts};
 use crate::api::idempotency::InFlight;
 use crate::api::live::{LiveContext, LiveLimits, Seats};
 use crate::api::pages::Pages;
+use crate::api::reference::Documents;
 use crate::api::socket;
 use crate::api::socket::handshake::Origins;
 use crate::api::token::ClientTokens;
@@ -246,7 +247,7 @@ impl Hub {
             gauges: Arc::clone(&self.gauges),
             callbacks: Arc::new(GuardedCallbacks(self.resolver.clone())),
             callback_secrets: self.secrets.clone(),
-            pages: Pages::new(PAGES),
+            pages: Documents::assemble()?.add_to(Pages::new(PAGES)),
             settings: self.api_settings(listener)?,
             in_flight: InFlight::default(),
         })
