@@ -105,6 +105,11 @@ impl Problem {
         Self::new(Kind::DeliveryNotFound, detail)
     }
 
+    pub fn key_not_found() -> Self {
+        let detail = "there is no API key of this id; GET /v1/keys lists them";
+        Self::new(Kind::KeyNotFound, detail)
+    }
+
     pub fn method_not_allowed(method: &Method, allow: &'static str) -> Self {
         let detail = format!("{} is not allowed here, only {allow}", method.as_str());
         Self::new(Kind::MethodNotAllowed, detail).with_header(ALLOW, allow)
@@ -112,6 +117,12 @@ impl Problem {
 
     pub fn invalid_token(why: impl std::fmt::Display) -> Self {
         let challenge = r#"Bearer realm="paybell", error="invalid_token""#;
+        Self::new(Kind::InvalidToken, why.to_string()).with_header(WWW_AUTHENTICATE, challenge)
+    }
+
+    /// Nothing was presented where something is needed.
+    pub fn credential_missing(why: impl std::fmt::Display) -> Self {
+        let challenge = r#"Bearer realm="paybell""#;
         Self::new(Kind::InvalidToken, why.to_string()).with_header(WWW_AUTHENTICATE, challenge)
     }
 
@@ -266,6 +277,11 @@ impl From<Refusal> for Problem {
             | Refusal::TooManyAttempts
             | Refusal::CallbackEnded
             | Refusal::EndpointDeleted(_) => Self::new(Kind::NotRedeliverable, text),
+            Refusal::NoSuchKey => Self::key_not_found(),
+            Refusal::FirstKeyMustBeAdmin => Self::new(Kind::FirstKeyMustBeAdmin, text),
+            Refusal::LastAdminKey => Self::new(Kind::LastAdminKey, text),
+            Refusal::TooManyKeys => Self::new(Kind::TooManyKeys, text),
+            Refusal::KeyNeeded => Self::invalid_token(text),
             Refusal::View(error) => StoreError::Database(Box::new(error)).into(),
             Refusal::AlreadyAnswered(_)
             | Refusal::NotNext { .. }

@@ -54,6 +54,7 @@ kinds! {
     TransferNotFound: NOT_FOUND, "transfer_not_found", "There is no such transfer";
     EndpointNotFound: NOT_FOUND, "endpoint_not_found", "There is no such webhook endpoint";
     DeliveryNotFound: NOT_FOUND, "delivery_not_found", "There is no such delivery";
+    KeyNotFound: NOT_FOUND, "key_not_found", "There is no such API key";
     MethodNotAllowed: METHOD_NOT_ALLOWED, "method_not_allowed", "The method is not allowed here";
     RequestTimeout: REQUEST_TIMEOUT, "request_timeout", "The request came too slowly";
     OrderTaken: CONFLICT, "order_id_taken", "The order_id is in use";
@@ -67,6 +68,9 @@ kinds! {
     EndpointDisabled: CONFLICT, "endpoint_disabled", "The webhook endpoint is disabled";
     NotRedeliverable: CONFLICT, "not_redeliverable", "The delivery cannot be asked for again";
     SecretsConfigured: CONFLICT, "secrets_configured", "The secrets are kept in the configuration";
+    FirstKeyMustBeAdmin: CONFLICT, "first_key_must_be_admin", "The first API key must be an admin's";
+    LastAdminKey: CONFLICT, "last_admin_key", "This is the last admin key";
+    TooManyKeys: CONFLICT, "too_many_keys", "There are too many API keys";
     BodyTooLarge: PAYLOAD_TOO_LARGE, "body_too_large", "The body is too large";
     UnsupportedMediaType: UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The content type is not JSON";
     Internal: INTERNAL_SERVER_ERROR, "internal_error", "The hub made a mistake";

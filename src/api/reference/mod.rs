@@ -25,12 +25,14 @@ const PROBLEMS: Part = Part("problems.json", include_str!("openapi/problems.json
 const WEBHOOKS: Part = Part("webhooks.json", include_str!("openapi/webhooks.json"));
 const SOCKET: Part = Part("asyncapi.json", include_str!("asyncapi.json"));
 /// Paths and their schemas.
-const TOPICS: [Part; 8] = [
+const TOPICS: [Part; 10] = [
     Part("payments.json", include_str!("openapi/payments.json")),
     Part("events.json", include_str!("openapi/events.json")),
     Part("transfers.json", include_str!("openapi/transfers.json")),
     Part("deliveries.json", include_str!("openapi/deliveries.json")),
     Part("endpoints.json", include_str!("openapi/endpoints.json")),
+    Part("keys.json", include_str!("openapi/keys.json")),
+    Part("trends.json", include_str!("openapi/trends.json")),
     Part("hub.json", include_str!("openapi/hub.json")),
     Part("classic.json", include_str!("openapi/classic.json")),
     Part("documents.json", include_str!("openapi/documents.json")),

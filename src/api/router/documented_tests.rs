@@ -4,7 +4,8 @@
 
 use std::collections::BTreeSet;
 
-use super::Resource;
+use super::{Resource, Verb};
+use crate::api::auth::Need;
 use crate::api::reference::tests::operations;
 use crate::api::testing::Hub;
 
@@ -49,6 +50,10 @@ templates! {
     Resource::Transfers => "/v1/transfers",
     Resource::Transfer(_) => "/v1/transfers/{id}",
     Resource::Assignment(_) => "/v1/transfers/{id}/assign",
+    Resource::Keys => "/v1/keys",
+    Resource::Key(_) => "/v1/keys/{id}",
+    Resource::CurrentKey => "/v1/keys/current",
+    Resource::Trends => "/v1/trends",
 }
 
 /// `/openapi.json` and `/asyncapi.json`, which are served as files are.
@@ -89,9 +94,9 @@ fn documented_paths_lead_to_their_routes_and_name_all_methods() {
     }
 }
 
-/// Where a payer's token reaches, the document says so; and nowhere else.
+/// The scope that an operation needs, and where a payer's token reaches, are in the document as they are in the code.
 #[test]
-fn the_document_says_where_a_client_token_reaches() {
+fn the_document_says_what_each_operation_needs() {
     let hub = Hub::new();
     for (path, method, operation) in operations().filter(|(path, _, _)| !DOCUMENTS.contains(path)) {
         let sample = path.replace("{id}", "sample");
@@ -99,5 +104,13 @@ fn the_document_says_where_a_client_token_reaches() {
         let security = operation["security"].as_array().expect("a list");
         let says = security.iter().any(|way| way.get("clientToken").is_some());
         assert_eq!(says, found.shows_payment().is_some(), "{method} {path}");
+        let method = method.to_ascii_uppercase().parse().expect("a method");
+        let scope = match found.needs(Verb::of(&method).expect("a verb")) {
+            Need::Nothing => None,
+            Need::Scope(scope) => Some(scope.as_str()),
+        };
+        let scopes = security.iter().find_map(|way| way.get("apiKey"));
+        let documented = scopes.and_then(|scopes| scopes[0].as_str());
+        assert_eq!(documented, scope, "{method} {path}");
     }
 }

@@ -24,10 +24,11 @@ const ELSEWHERE: [&str; 4] = [
     "getAsyncApi",
 ];
 /// Fields that nothing fills yet.
-const NEVER_FILLED: [(&str, &str); 2] = [
+const NEVER_FILLED: [(&str, &str); 3] = [
     // All endpoints are given at once.
     ("EndpointList", "next"),
-    // There are no API keys yet.
+    ("KeyList", "next"),
+    // It is not kept who assigned a transfer.
     ("Assignment", "by"),
 ];
 /// More events than one request to recover goes through.
@@ -38,6 +39,8 @@ struct Client {
     hub: Hub,
     checker: Checker,
     succeeded: BTreeSet<&'static str>,
+    /// Sent along, once there is one.
+    key: String,
 }
 
 impl Client {
@@ -46,6 +49,7 @@ impl Client {
             hub: Hub::new(),
             checker: Checker::of(openapi()),
             succeeded: BTreeSet::new(),
+            key: String::new(),
         }
     }
 
@@ -58,7 +62,10 @@ impl Client {
     }
 
     async fn call(&mut self, method: &str, template: &str, path: &str, body: Value) -> Value {
-        let request = warp::test::request().method(method).path(path);
+        let mut request = warp::test::request().method(method).path(path);
+        if !self.key.is_empty() {
+            request = request.header("authorization", format!("Bearer {}", self.key));
+        }
         let body = match body {
             Value::Null => String::new(),
             body => body.to_string(),
@@ -270,9 +277,34 @@ async fn use_the_rest(client: &mut Client) {
     client.get("/stats", "/stats").await;
     client.hub.store.rows().first = Some(Sequence(3));
     client.get("/v1/events", "/v1/events?after=1").await;
+    use_keys(client).await;
     client.hub.store.set_mood(Mood::Failing);
     client.get("/health", "/health").await;
-    client.get("/stats", "/stats").await;
+    client.get("/v1/events", "/v1/events").await;
+}
+
+/// Comes last: from the first key on every request needs one.
+async fn use_keys(client: &mut Client) {
+    let (all, each, own) = ("/v1/keys", "/v1/keys/{id}", "/v1/keys/current");
+    client.get(own, own).await;
+    client.get("/v1/trends", "/v1/trends").await;
+    let new = json!({"name": "shop", "scope": "write"});
+    client.post(all, all, new.clone()).await;
+    let first = json!({"name": "me", "scope": "admin"});
+    let first = client.post(all, all, first).await;
+    client.get(all, all).await;
+    client.key = first["key"].as_str().expect("a key").to_owned();
+    let made = client.post(all, all, new).await;
+    let path = |key: &Value| format!("{all}/{}", key["id"].as_str().expect("an id"));
+    client.get(each, &path(&made)).await;
+    client.call("DELETE", each, &path(&made), Value::Null).await;
+    client
+        .call("DELETE", each, &path(&first), Value::Null)
+        .await;
+    client.get(each, &path(&made)).await;
+    client.get(each, "/v1/keys/x").await;
+    client.get(all, all).await;
+    client.get(own, own).await;
 }
 
 /// Each operation succeeds at least once, everything that is answered is documented, and no field of an answer's objects

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::{at, operations, resolve};
-use crate::api::{create, deliveries, endpoints, events, stream, transfers, v1};
+use crate::api::{create, deliveries, endpoints, events, keys, stream, transfers, v1};
 
 /// Each request body's schema and the fields that its handler reads.
-const BODIES: [(&str, &[&str]); 7] = [
+const BODIES: [(&str, &[&str]); 8] = [
     ("NewPayment", &create::V1_FIELDS),
     (
         "ClassicPayment",
@@ -23,6 +23,7 @@ const BODIES: [(&str, &[&str]); 7] = [
     ("SecretChange", &endpoints::SECRET_FIELDS),
     ("Recovery", &endpoints::RECOVERY_FIELDS),
     ("NewAssignment", &transfers::ASSIGNMENT_FIELDS),
+    ("NewKey", &keys::NEW_FIELDS),
 ];
 
 /// Each operation that reads its query, and the parameters that it knows.

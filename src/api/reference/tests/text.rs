@@ -195,6 +195,7 @@ fn schemas_of_objects_are_closed() {
         "DeliveryFields",
         "EndpointFields",
         "CallbacksFields",
+        "KeyFields",
         "ClassicPayment",
     ];
     for (name, schema) in at("/components/schemas").as_object().expect("schemas") {

@@ -13,6 +13,8 @@ use crate::api::events::MAX_WAIT_SECONDS;
 use crate::api::idempotency::MAX_KEY_CHARS;
 use crate::api::instant::MAX_SECONDS;
 use crate::api::query::{DEFAULT_LIMIT, MAX_LIMIT};
+use crate::domain::api_key::{KeyScope, MAX_NAME_CHARS};
+use crate::domain::api_keys::MAX_LIVE_KEYS;
 use crate::domain::delivery::GivenUp;
 use crate::domain::endpoint::{DisabledWhy, EventChoice, EventFamily, MAX_DESCRIPTION_CHARS};
 use crate::domain::endpoints::MAX_ENDPOINTS;
@@ -37,6 +39,7 @@ fn words_are_those_of_the_code() {
     assert_eq!(words("Status/enum"), Status::ALL.map(Status::as_str));
     assert_eq!(words("EventType/enum"), types);
     assert_eq!(words("UnmatchedReason/enum"), reasons);
+    assert_eq!(words("KeyScope/enum"), KeyScope::ALL.map(KeyScope::as_str));
     let why = DisabledWhy::ALL.map(DisabledWhy::as_str);
     assert_eq!(words("DisabledReason/enum"), why);
     assert_eq!(words("DeliveryFields/properties/state/enum"), STATES);
@@ -64,6 +67,10 @@ fn limits_are_those_of_the_code() {
     let number = |text: &str| text.parse::<f64>().expect("a number");
     let amount = "NewPayment/properties/expected_amount_usdt/oneOf";
     let limits = [
+        (
+            "NewKey/properties/name/maxLength".to_owned(),
+            json!(MAX_NAME_CHARS),
+        ),
         (format!("{amount}/0/minimum"), json!(number(MIN_AMOUNT))),
         (format!("{amount}/1/maxLength"), json!(MAX_AMOUNT_BYTES)),
         (
@@ -135,6 +142,8 @@ fn limits_are_those_of_the_code() {
     assert!(text.contains(&format!(
         "{MAX_METADATA_BYTES} bytes and {MAX_METADATA_DEPTH} levels"
     )));
+    let text = at("/paths/~1v1~1keys/post/description").to_string();
+    assert!(text.contains(&format!("At most {MAX_LIVE_KEYS} are in use")));
     let text = at("/paths/~1v1~1endpoints/post/description").to_string();
     assert!(text.contains(&format!("At most {MAX_ENDPOINTS}.")));
 }
