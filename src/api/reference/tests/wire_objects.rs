@@ -10,6 +10,7 @@ use crate::api::wire::endpoint::EndpointObject;
 use crate::api::wire::event::WireEncoder;
 use crate::api::wire::tests::{chains, credit, payment, record};
 use crate::api::wire::transfer::ListedTransfer;
+use crate::delivery::gauges::Fare;
 use crate::domain::account_key::AddressIndex;
 use crate::domain::delivery::{Attempt, Delivery, DeliveryState, GivenUp};
 use crate::domain::endpoint::{DisabledWhy, Endpoint, EventFilter, Standing};
@@ -160,7 +161,12 @@ pub fn check_objects(checker: &mut Checker) {
         let mut endpoint = endpoint();
         endpoint.failing_since = Some(NOW);
         endpoint.disable(why, NOW);
-        let shown = EndpointObject::new(&endpoint, NOW);
+        let fare = Fare {
+            open_until: Some(NOW),
+            last_success_at: Some(NOW),
+            last_failure_at: Some(NOW),
+        };
+        let shown = EndpointObject::new(&endpoint, fare, 3, NOW);
         checker.check_named("Endpoint", &json(&shown));
     }
 }
