@@ -23,6 +23,18 @@ macro_rules! page {
     };
 }
 
+/// A module of the dashboard.
+macro_rules! dashboard {
+    ($file:literal) => {
+        Page {
+            path: concat!("/assets/admin/", $file),
+            content_type: JAVASCRIPT,
+            readers: Readers::OwnPages,
+            body: include_bytes!(concat!("../../web/admin/", $file)),
+        }
+    };
+}
+
 pub const PAGES: &[Page] = &[
     page!("/", HTML, "index.html"),
     page!("/paybell.js", JAVASCRIPT, "paybell.js", Readers::AllPages),
@@ -34,4 +46,36 @@ pub const PAGES: &[Page] = &[
     page!("/assets/payment.js", JAVASCRIPT, "payment.js"),
     page!("/assets/overview.js", JAVASCRIPT, "overview.js"),
     page!("/assets/dom.js", JAVASCRIPT, "dom.js"),
+    page!("/admin", HTML, "admin/index.html"),
+    page!("/assets/admin/admin.css", CSS, "admin/admin.css"),
+    dashboard!("calls.js"),
+    dashboard!("chains.js"),
+    dashboard!("chart.js"),
+    dashboard!("deliveries.js"),
+    dashboard!("delivery-rows.js"),
+    dashboard!("dialog.js"),
+    dashboard!("endpoint-form.js"),
+    dashboard!("endpoint.js"),
+    dashboard!("endpoints.js"),
+    dashboard!("hub.js"),
+    dashboard!("keys.js"),
+    dashboard!("line.js"),
+    dashboard!("listing.js"),
+    dashboard!("main.js"),
+    dashboard!("morph.js"),
+    dashboard!("overview.js"),
+    dashboard!("parts.js"),
+    dashboard!("payment.js"),
+    dashboard!("payments.js"),
+    dashboard!("recover.js"),
+    dashboard!("router.js"),
+    dashboard!("search.js"),
+    dashboard!("session.js"),
+    dashboard!("shell.js"),
+    dashboard!("sign-in.js"),
+    dashboard!("transfer.js"),
+    dashboard!("transfers.js"),
+    dashboard!("trends.js"),
+    dashboard!("view.js"),
+    dashboard!("words.js"),
 ];
