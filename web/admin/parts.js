@@ -54,11 +54,11 @@ export function head(title, { under, actions = [], back } = {}) {
     shown.length ? el("div", { class: "actions" }, ...shown) : null);
 }
 
-export const card = (title, ...children) => el("section", { class: "card", "aria-label": title }, el("h2", {}, title), ...children);
+export const card = (title, ...children) => el("section", { class: "card", "aria-label": title, "data-key": `card ${title}` }, el("h2", {}, title), ...children);
 
 export const nothing = (text, ...more) => el("div", { class: "empty" }, el("p", {}, text), ...more);
 
-export const failure = (error) => el("div", { class: "failure", role: "alert" },
+export const failure = (error) => el("div", { class: "failure", role: "alert", "data-key": "failure" },
   el("p", {}, error.message), button("Try again", "reload"));
 
 /** Names and values; a value that is null or false is left out. */

@@ -106,7 +106,7 @@ export class PaymentView extends View {
 
   parts() {
     return [
-      el("div", { class: "columns-2" }, this.#money(), this.#facts()),
+      el("div", { class: "columns-2", "data-key": "about" }, this.#money(), this.#facts()),
       this.#settled(),
       this.#unsettled(),
       card("Events", this.#eventRows(), this.#moreEvents ? el("p", { class: "more" }, button("Show later ones", "events")) : null),
