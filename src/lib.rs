@@ -6,7 +6,7 @@
 //! | floor | modules | what happens there |
 //! |---|---|---|
 //! | 0 | [`domain`], [`clock`] | pure code decides |
-//! | 1 | [`store`], [`chains`], [`index`], [`hub`], [`due_bell`], [`server`] | what is kept, on disk and in memory; the HTTP listener's loop |
+//! | 1 | [`store`], [`chains`], [`index`], [`hub`], [`due_bell`], [`trends`], [`server`] | what is kept, on disk and in memory; the HTTP listener's loop |
 //! | 2 | [`source`], [`sandbox`] | how a chain is read; the test chain |
 //! | 3 | [`ledger_task`], [`follower`], [`janitor`] | command -> plan -> commit -> announcement |
 //! | 4 | [`delivery`] | webhooks: due rows -> sign -> send -> record |
@@ -54,3 +54,4 @@ pub mod server;
 pub mod shutdown;
 pub mod source;
 pub mod store;
+pub mod trends;

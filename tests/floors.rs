@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 /// Top-level modules by floor; a module may import its own floor and those below.
 const FLOORS: &[&[&str]] = &[
     &["domain", "clock", "shutdown"],
-    &["store", "chains", "index", "hub", "due_bell", "server"],
+    &[
+        "store", "chains", "index", "hub", "due_bell", "trends", "server",
+    ],
     &["source", "sandbox"],
     &["ledger_task", "follower", "janitor", "entropy"],
     &["delivery"],

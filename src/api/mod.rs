@@ -45,6 +45,9 @@ pub mod token;
 mod transfers;
 #[cfg(test)]
 mod transfers_tests;
+mod trends;
+#[cfg(test)]
+mod trends_tests;
 mod v1;
 #[cfg(test)]
 mod v1_tests;
@@ -67,6 +70,7 @@ use crate::domain::wallet::Wallets;
 use crate::index::Index;
 use crate::ledger_task::{Entropy, Ledger};
 use crate::store::Store;
+use crate::trends::Trends;
 use idempotency::InFlight;
 use live::LiveContext;
 use pages::Pages;
@@ -88,6 +92,8 @@ pub struct ApiContext {
     pub live: Arc<LiveContext>,
     /// Webhooks under way, for `/stats`.
     pub gauges: Arc<Gauges>,
+    /// The last 24 hours, for `/v1/trends`.
+    pub trends: Arc<Trends>,
     /// Says whether webhooks may go to a URL.
     pub callbacks: Arc<dyn CallbackCheck>,
     pub callback_secrets: CallbackSecrets,

@@ -23,7 +23,7 @@ use super::pages::TaggedPage;
 use super::problem::{Kind, Problem};
 use super::{
     ApiContext, answer, classic, creation, deliveries, endpoints, events, health, stream,
-    transfers, v1,
+    transfers, trends, v1,
 };
 
 /// How long a request may take from its head to its answer.
@@ -72,6 +72,7 @@ enum Resource<'a> {
     Transfers,
     Transfer(&'a str),
     Assignment(&'a str),
+    Trends,
 }
 
 /// What a method wants. HEAD is a GET whose body hyper leaves out.
@@ -228,6 +229,7 @@ async fn read(
         Resource::Callbacks => endpoints::callbacks(ctx).await,
         Resource::Transfers => transfers::list(ctx, query).await,
         Resource::Transfer(id) => transfers::get(ctx, id).await,
+        Resource::Trends => trends::get(ctx),
         Resource::Page(_)
         | Resource::Creation
         | Resource::Cancellation(_)
@@ -377,6 +379,7 @@ impl<'a> Resource<'a> {
             [Some("v1"), Some("events"), Some("stream"), None, ..] => Self::EventStream,
             [Some("v1"), Some("deliveries"), rest @ ..] => Self::of_deliveries(rest)?,
             [Some("v1"), Some("endpoints"), rest @ ..] => Self::of_endpoints(rest)?,
+            [Some("v1"), Some("trends"), None, ..] => Self::Trends,
             [Some("v1"), Some("transfers"), None, ..] => Self::Transfers,
             [Some("v1"), Some("transfers"), Some(id), None, ..] => Self::Transfer(id),
             [

@@ -49,6 +49,7 @@ use crate::server::{self, descriptors::max_connections};
 use crate::shutdown::{self, Shutdown};
 use crate::store::redb::RedbStore;
 use crate::store::{Store, Write};
+use crate::trends::{self, Trends};
 
 /// How often the closing sockets are counted.
 const SOCKETS_LOOK: Duration = Duration::from_millis(10);
@@ -71,6 +72,7 @@ pub struct Hub {
     entropy: Arc<dyn Entropy>,
     seats: Arc<Seats>,
     gauges: Arc<Gauges>,
+    trends: Arc<Trends>,
     /// The demo's chain, whose controls the hub serves too.
     sandbox: Option<Sandbox>,
 }
@@ -93,7 +95,13 @@ impl Hub {
         let index = Arc::new(Index::default());
         let ids = chains.iter().map(|chain| chain.spec.id);
         index.rebuild(ids, store.as_ref()).await?;
-        let (announcer, commits) = Announcer::new(Arc::clone(&index));
+        let trends = Trends::new(
+            Arc::clone(&clock),
+            chains.iter().map(|chain| chain.spec.id),
+            store.last_sequence(),
+        );
+        let trends = Arc::new(trends);
+        let (announcer, commits) = Announcer::new(Arc::clone(&index), Arc::clone(&trends));
         let announcer = Arc::new(announcer);
         store.observe(Arc::clone(&announcer) as _);
         let ledger = Ledger::new(
@@ -126,6 +134,7 @@ impl Hub {
             entropy,
             seats: Arc::default(),
             gauges: Arc::default(),
+            trends,
             sandbox,
         })
     }
@@ -170,6 +179,12 @@ impl Hub {
         let mut tasks = JoinSet::new();
         self.spawn_followers(&mut tasks, &stopped)?;
         self.spawn_dispatcher(&mut tasks, &stopped)?;
+        tasks.spawn(trends::run(
+            Arc::clone(&self.trends),
+            Arc::clone(&store) as _,
+            self.chains.clone(),
+            stopped.clone(),
+        ));
         let retention = self.config.retention;
         let (ledger, as_store, clock) = (
             self.ledger.clone(),
@@ -244,6 +259,7 @@ impl Hub {
             started_at: self.clock.now(),
             live,
             gauges: Arc::clone(&self.gauges),
+            trends: Arc::clone(&self.trends),
             callbacks: Arc::new(GuardedCallbacks(self.resolver.clone())),
             callback_secrets: self.secrets.clone(),
             pages: Pages::new(PAGES),
@@ -352,6 +368,7 @@ impl Hub {
             entropy: Arc::clone(&self.entropy),
             due: Arc::clone(&self.announcer.deliveries_due),
             gauges: Arc::clone(&self.gauges),
+            trends: Arc::clone(&self.trends),
         };
         tasks.spawn(dispatcher::run(parts, stopped.clone(), self.config.drain));
         Ok(())

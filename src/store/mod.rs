@@ -91,6 +91,8 @@ pub struct EventRow {
     pub kind: EventKind,
     pub at: UnixMs,
     pub payment: Option<PaymentId>,
+    /// Time of the block with the transfer that caused it, where one did.
+    pub block_time: Option<UnixMs>,
     /// The JSON object that sockets push and webhooks carry.
     pub body: Bytes,
 }

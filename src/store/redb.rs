@@ -34,8 +34,8 @@ use crate::domain::transfer::TransferPlace;
 use crate::domain::wallet::NextIndex;
 
 /// The format that this program writes; see the file's `meta` table. 2 has wallets, 3 assignments by hand, 4 webhook
-/// endpoints, an outbox for each target and kept answers; older files are taken over.
-const FORMAT: u32 = 4;
+/// endpoints, an outbox for each target and kept answers, 5 the block times of events; older files are taken over.
+const FORMAT: u32 = 5;
 /// The first format with an outbox for each target.
 const OUTBOX_BY_TARGET: u32 = 4;
 /// Plans that may wait for the writer; more wait in their callers.

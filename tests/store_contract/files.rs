@@ -110,7 +110,7 @@ fn an_older_format_is_opened_and_marked_as_ours() {
     let db = redb::Database::create(&path).unwrap();
     let format = db.begin_read().unwrap().open_table(meta).unwrap();
     let format = format.get(key).unwrap().unwrap();
-    assert_eq!(format.value(), 4_u32.to_be_bytes());
+    assert_eq!(format.value(), 5_u32.to_be_bytes());
 }
 
 /// A file of format 3, table by table as the program before wrote it: payments 1 to 4 with callbacks at two shops, one of
@@ -202,7 +202,7 @@ fn a_newer_format_is_refused_and_left_alone() {
                 error,
                 StoreError::NewerFormat {
                     found: 77,
-                    known: 4,
+                    known: 5,
                     ..
                 }
             ),
