@@ -79,3 +79,46 @@ pub const PAGES: &[Page] = &[
     dashboard!("view.js"),
     dashboard!("words.js"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::PAGES;
+
+    fn files(folder: &Path) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(folder).expect("a folder of the sources");
+        let paths = entries.map(|entry| entry.expect("an entry").path());
+        paths
+            .flat_map(|path| {
+                if path.is_dir() {
+                    files(&path)
+                } else {
+                    vec![path]
+                }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_file_of_web_is_served_as_it_is() {
+        let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("web");
+        for path in files(&web) {
+            let body = std::fs::read(&path).expect("a file of the sources");
+            assert!(
+                PAGES.iter().any(|page| page.body == body),
+                "{} is not in PAGES",
+                path.display()
+            );
+        }
+    }
+
+    #[test]
+    fn no_two_pages_share_a_path() {
+        let mut paths: Vec<_> = PAGES.iter().map(|page| page.path).collect();
+        paths.sort_unstable();
+        let all = paths.len();
+        paths.dedup();
+        assert_eq!(paths.len(), all);
+    }
+}

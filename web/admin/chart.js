@@ -21,7 +21,7 @@ export class Chart {
   #cursor = svg("line", { class: "cursor", y1: 0, y2: HEIGHT });
   node;
 
-  /** `shape`: kind (`bars` or `lines`) and format(value) => text. */
+  /** `shape`: kind (`bars` or `lines`), format(value) => text, and the least that the scale reaches up to. */
   constructor(title, shape) {
     this.title = title;
     this.#shape = shape;
@@ -37,9 +37,9 @@ export class Chart {
   /** `times`: begin of each place, in seconds; `series`: name, tone, values (null where nothing is known). */
   update(data) {
     const { series, headline } = data;
-    this.#data = { ...data, top: niceTop(Math.max(0, ...series.flatMap(({ values }) => values.map((value) => value ?? 0)))) };
+    this.#data = { ...data, top: niceTop(Math.max(this.#shape.least, ...series.flatMap(({ values }) => values.map((value) => value ?? 0)))) };
     this.#headline.textContent = headline;
-    this.#plot.setAttribute("aria-label", `${this.title}, the last 24 hours. ${headline}`);
+    this.#plot.setAttribute("aria-label", `${this.title}, from ${clock(data.times[0])} to now. ${headline}.`);
     GUIDES.forEach((part, i) => { this.#scale[i].textContent = this.#shape.format(this.#data.top * part); });
     const guides = GUIDES.map((part) => svg("line", { class: "guide", x1: 0, x2: WIDTH, y1: this.#y(this.#data.top * part), y2: this.#y(this.#data.top * part) }));
     const marks = series.map((one, i) => (this.#shape.kind === "bars" ? this.#bars(one, i, series.length) : this.#line(one)));
@@ -70,14 +70,16 @@ export class Chart {
 
   /** Pieces of a line; what is unknown is left out, what stands alone is a dot. */
   #line({ tone, values }) {
-    let path = "";
+    let [line, dots] = ["", ""];
+    const known = (place) => (values[place] ?? null) !== null;
     values.forEach((value, i) => {
       if (value === null) return;
       const at = `${(this.#x(i + 0.5)).toFixed(1)} ${this.#y(value).toFixed(1)}`;
-      const joined = i > 0 && values[i - 1] !== null;
-      path += joined ? `L${at}` : `M${at}${values[i + 1] === null || i + 1 === values.length ? "h0.01" : ""}`;
+      if (known(i - 1)) line += `L${at}`;
+      else if (known(i + 1)) line += `M${at}`;
+      else dots += `M${at}h0.01`;
     });
-    return path ? [svg("path", { class: `stroke ${tone}`, d: path })] : [];
+    return [["stroke", line], ["stroke dots", dots]].filter(([, d]) => d).map(([kind, d]) => svg("path", { class: `${kind} ${tone}`, d }));
   }
 
   #drawHours() {

@@ -55,6 +55,11 @@ export function show({ title, body }) {
   }));
 }
 
+/** Whatever was asked is no longer the question: somebody went elsewhere, or was signed out. */
+export function closeAll() {
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+}
+
 export function field(name, label, attributes = {}, hint) {
   const id = `field-${name}`;
   const note = hint && el("p", { class: "hint", id: `${id}-hint` }, hint);

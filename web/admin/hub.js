@@ -6,7 +6,7 @@ import * as calls from "./calls.js";
 const REFRESH_MS = 4_000;
 const RETRY_MS = 2_000;
 const SOONEST_MS = 1_000;
-const TRENDS_MS = 10_000;
+const TRENDS_MS = 5_000;
 
 export class HubState {
   health = null;

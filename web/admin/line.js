@@ -9,6 +9,7 @@ const GRACE_MS = 10_000;
 const FLUSH_EVERY_MS = 100;
 const FLUSH_UNSEEN_MS = 1_000;
 const QUEUE_MAX = 2_000;
+const BAD_TOKEN = 4500;
 const CHANNEL = "payments";
 
 export class Line {
@@ -25,7 +26,7 @@ export class Line {
   #liveAt = 0;
   #timers = {};
 
-  /** `on`: state(word, more), events(list), gap(), progress(id, progress), refused(reason). */
+  /** `on`: state(word, more), events(list), gap(), progress(id, progress), and refused(reason) where the hub does not take the key. */
   constructor(token, on) {
     this.#token = token;
     this.#on = on;
@@ -77,7 +78,7 @@ export class Line {
       this.#expectSpeech();
       this.#hear(parsed(data));
     });
-    socket.onclose = mine(({ code, reason }) => (code >= 4500 ? this.#end(reason || `the hub closed it with ${code}`) : this.#lost()));
+    socket.onclose = mine(({ code, reason }) => (code >= 4500 ? this.#end(reason || `the hub closed it with ${code}`, code === BAD_TOKEN) : this.#lost()));
     this.#expectSpeech();
   }
 
@@ -88,7 +89,7 @@ export class Line {
     else if (subscribe && id === 2) this.#subscribed(subscribe);
     else if (push?.channel === CHANNEL && push.event) this.#take(push.epoch, [push.event]);
     else if (push?.progress) this.#on.progress(push.channel.slice("payment:".length), push.progress);
-    else if (error && id <= 2) error.temporary ? this.#lost() : this.#end(error.message);
+    else if (error && id <= 2) error.temporary ? this.#lost() : this.#end(error.message, error.code === "unauthorized");
     else if (Object.keys(frame).length === 0) this.#send({});
   }
 
@@ -130,10 +131,10 @@ export class Line {
     this.#on.state("waiting", wait);
   }
 
-  #end(reason) {
+  #end(reason, isTheKey) {
     this.close();
     this.#on.state("ended", reason);
-    this.#on.refused(reason);
+    if (isTheKey) this.#on.refused(reason);
   }
 
   #drop() {

@@ -2,6 +2,7 @@
 
 import { $ } from "../dom.js";
 import { whenRefused } from "./calls.js";
+import { closeAll } from "./dialog.js";
 import { HubState } from "./hub.js";
 import { Line } from "./line.js";
 import { tickTimes } from "./parts.js";
@@ -38,6 +39,7 @@ class App {
     this.line.close();
     this.hub.close();
     this.router.close();
+    closeAll();
   }
 
   may(scope) {
@@ -51,6 +53,7 @@ class App {
   arrived({ noun }, title) {
     this.hub.wantTrends(noun === "overview");
     shell.quiet();
+    closeAll();
     shell.markPlace(noun, title);
   }
 

@@ -16,10 +16,10 @@ export class OverviewView extends View {
   loaded = true;
   #feed = [];
   #charts = {
-    payments: new Chart("Payments per hour", { kind: "bars", format: trends.whole }),
-    webhook: new Chart("From block to webhook", { kind: "lines", format: trends.milliseconds }),
-    lag: new Chart("Chain lag", { kind: "lines", format: trends.seconds }),
-    requests: new Chart("Requests to nodes", { kind: "lines", format: trends.whole }),
+    payments: new Chart("Payments per hour", { kind: "bars", format: trends.whole, least: 2 }),
+    webhook: new Chart("From block to webhook", { kind: "lines", format: trends.milliseconds, least: 100 }),
+    lag: new Chart("Chain lag", { kind: "lines", format: trends.seconds, least: 10 }),
+    requests: new Chart("Requests to nodes", { kind: "lines", format: trends.whole, least: 10 }),
   };
   #drawn = null; // the trends that the charts show
 
@@ -91,7 +91,9 @@ function tiles(stats, day) {
     tile("Confirming", link("#/payments?status=confirming", count(payments.confirming))),
     tile("Completed today", link("#/payments?status=completed", day ? count(trends.completedToday(day)) : "–"), `${count(payments.completed)} in all`),
     tile("Webhooks due", link("#/deliveries?state=due", count(stats.deliveries_due)), stats.webhooks.in_flight ? `${count(stats.webhooks.in_flight)} under way` : ""),
-    tile("Webhooks failed", link("#/deliveries?state=exhausted", count(failed)), stats.webhooks.open_breakers ? `${count(stats.webhooks.open_breakers)} receivers left alone` : "", failed ? "bad" : ""),
+    tile("Webhooks failed", link("#/deliveries?state=exhausted", count(failed)), leftAlone(stats.webhooks.open_breakers), failed ? "bad" : ""),
     tile("Open sockets", count(stats.sockets), stats.streams ? `${count(stats.streams)} streams` : ""),
     tile("Uptime", span(stats.uptime_seconds)));
 }
+
+const leftAlone = (receivers) => (receivers ? `${count(receivers)} ${receivers === 1 ? "receiver" : "receivers"} left alone` : "");

@@ -54,8 +54,8 @@ export class PaymentView extends View {
   }
 
   events(events) {
-    if (!this.loaded) return;
     const own = events.filter((event) => event.payment_id === this.id);
+    if (!this.loaded) return void (own.length && this.soon());
     for (const event of own) {
       if (this.#events.size < EVENTS_MAX && !this.#moreEvents) this.#events.set(event.sequence, event);
       if (event.status) Object.assign(this.#payment, { status: event.status, received_amount: event.received_amount, confirmations: event.confirmations });

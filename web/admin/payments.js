@@ -20,6 +20,7 @@ export class PaymentsView extends View {
     show: () => this.#showHeld(),
   };
   #held = new Map(); // new rows that wait until nobody is about to click on another
+  #meanwhile = null; // events that come while a page is read, which may be older than they are
   #pointing = false;
   #fresh = new Set();
 
@@ -43,8 +44,12 @@ export class PaymentsView extends View {
 
   async load() {
     const list = this.#list;
+    this.#meanwhile = [];
     await list.refresh();
-    if (list === this.#list) this.#held.clear();
+    if (list !== this.#list) return;
+    this.#held.clear();
+    for (const event of this.#meanwhile) this.#take(event);
+    this.#meanwhile = null;
   }
 
   #search(event) {
@@ -59,23 +64,26 @@ export class PaymentsView extends View {
 
   /** An event holds its payment as it is now, so a row needs no question. */
   events(events) {
-    for (const event of events) {
-      if (!event.payment_id || !event.status) continue;
-      const row = rowOf(event);
-      const fits = !this.status || row.status === this.status;
-      if (this.#list.has(row.payment_id)) {
-        if (fits) this.#list.put(row);
-        else this.#list.remove(row.payment_id);
-      } else if (this.#held.has(row.payment_id) || (fits && this.#mayGrow(event))) {
-        if (fits) this.#held.set(row.payment_id, { ...this.#held.get(row.payment_id), ...row });
-        else this.#held.delete(row.payment_id);
-        // It was there before this list wanted it: only the hub knows its place.
-        if (event.type !== "payment.created") this.soon();
-      }
-    }
+    for (const event of events) this.#take(event);
+    this.#meanwhile?.push(...events);
     if (this.#held.size > HELD_MAX) this.soon();
     if (!this.#busy) this.#showHeld();
     else this.draw();
+  }
+
+  #take(event) {
+    if (!event.payment_id || !event.status) return;
+    const row = rowOf(event);
+    const fits = !this.status || row.status === this.status;
+    if (this.#list.has(row.payment_id)) {
+      if (fits) this.#list.put(row);
+      else this.#list.remove(row.payment_id);
+    } else if (!fits) this.#held.delete(row.payment_id);
+    else if (this.#held.has(row.payment_id) || this.#mayGrow(event)) {
+      this.#held.set(row.payment_id, { ...this.#held.get(row.payment_id), ...row });
+      // It was there before this list wanted it: only the hub knows its place.
+      if (event.type !== "payment.created") this.soon();
+    }
   }
 
   #mayGrow(event) {
@@ -104,7 +112,7 @@ export class PaymentsView extends View {
     const href = (status) => `#/payments${status || this.text ? `?${new URLSearchParams({ ...(this.text && { q: this.text }), ...(status && { status }) })}` : ""}`;
     const box = el("input", {
       id: "q", name: "q", type: "search", autocomplete: "off", spellcheck: "false", value: this.text,
-      placeholder: "Order, payment id, address or transaction hash",
+      placeholder: "Order, id, address or hash",
     });
     return el("div", { class: "bar" },
       el("form", { role: "search", class: "search" }, el("label", { for: "q", class: "hidden" }, "Find payments"), box, el("button", { type: "submit" }, "Find")),

@@ -3,6 +3,8 @@
 import { count, span } from "../dom.js";
 
 const HOUR = 3_600;
+/** What was measured is shown from its beginning on, but never less than an hour of it. */
+const LEAST_PLACES = 12;
 const CHAIN_TONES = ["one", "two", "three", "four"];
 
 export const milliseconds = (ms) => (ms >= 10_000 ? `${Math.round(ms / 1000)} s` : ms >= 1_000 ? `${(ms / 1000).toFixed(1)} s` : `${Math.round(ms)} ms`);
@@ -12,14 +14,24 @@ export const whole = (n) => (n === 0 || n >= 1 ? count(Math.round(n * 10) / 10) 
 const timesOf = ({ since, bucket_seconds: width, created }) => created.map((_, i) => since + i * width);
 const sum = (values) => values.reduce((all, value) => all + (value ?? 0), 0);
 
+/** Without the time before anything was measured. */
+function measured({ times, width, headline, series }) {
+  const first = times.findIndex((_, i) => series.some(({ values }) => values[i] !== null));
+  const from = first < 0 ? 0 : Math.max(0, Math.min(first, times.length - LEAST_PLACES));
+  return { times: times.slice(from), width, headline, series: series.map((one) => ({ ...one, values: one.values.slice(from) })) };
+}
+
 /** Payments by the hour of the clock. */
 export function paymentsPerHour(trends) {
   const times = timesOf(trends);
   const first = Math.floor(times[0] / HOUR) * HOUR;
   const hours = Math.floor((times.at(-1) - first) / HOUR) + 1;
   const perHour = (values) => {
-    const totals = new Array(hours).fill(0);
-    values.forEach((value, i) => { totals[Math.floor((times[i] - first) / HOUR)] += value ?? 0; });
+    const totals = new Array(hours).fill(null);
+    values.forEach((value, i) => {
+      const hour = Math.floor((times[i] - first) / HOUR);
+      if (value !== null) totals[hour] = (totals[hour] ?? 0) + value;
+    });
     return totals;
   };
   const { created, completed } = trends;
@@ -35,18 +47,18 @@ export function blockToWebhook(trends) {
   const sent = sum(counts);
   const last = p50.findLastIndex((value) => value !== null);
   const headline = last < 0 ? "No payment has been told of yet" : `Last ${milliseconds(p50[last])} (half), ${milliseconds(p95[last])} (95 of 100); ${count(sent)} webhooks`;
-  return {
+  return measured({
     times: timesOf(trends), width: trends.bucket_seconds, headline,
     series: [{ name: "p50", tone: "one", values: p50 }, { name: "p95", tone: "two", values: p95 }],
-  };
+  });
 }
 
 export function chainLag(trends) {
   const worst = Math.max(0, ...trends.chains.flatMap(({ lag_seconds: lag }) => lag.map((value) => value ?? 0)));
-  return {
+  return measured({
     times: timesOf(trends), width: trends.bucket_seconds, headline: `At most ${seconds(worst)} behind`,
     series: trends.chains.map(({ name, lag_seconds: values }, i) => ({ name, tone: CHAIN_TONES[i % CHAIN_TONES.length], values })),
-  };
+  });
 }
 
 /** `chains` of /stats know what is left of today's budgets. */
@@ -55,10 +67,10 @@ export function requestBudget(trends, chains) {
   const used = sum(nodes.map((node) => node.requests_today));
   const limited = nodes.filter((node) => node.requests_left_today !== null);
   const left = limited.length ? `, ${count(sum(limited.map((node) => node.requests_left_today)))} left` : "";
-  return {
+  return measured({
     times: timesOf(trends), width: trends.bucket_seconds, headline: `${count(used)} used today${left}`,
     series: trends.chains.map(({ name, requests: values }, i) => ({ name: `${name}, each 5 min`, tone: CHAIN_TONES[i % CHAIN_TONES.length], values })),
-  };
+  });
 }
 
 /** Since midnight of whoever looks; the log of trends reaches back for a day. */
