@@ -56,7 +56,7 @@ export class View {
     }
     this.#loading = false;
     this.draw();
-    if (this.#again) this.soon();
+    if (this.#again) this.soon(0);
   }
 
   /** Loads again in a moment, once for however many reasons there are until then. */
