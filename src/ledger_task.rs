@@ -3,6 +3,7 @@
 //! Wraps the pure ledger: gives each decision the time, numbers and encodes its events, has the store commit
 //! it, and, as the store's observer, moves the index on before anyone hears of the commit. Decides nothing itself.
 
+mod keys;
 mod webhooks;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
 use crate::clock::Clock;
+use crate::domain::api_keys::KeyChange;
 use crate::domain::chain::{Block, BlockHeader};
 use crate::domain::changes::{Changes, PaymentChange, View, ViewError};
 use crate::domain::endpoints::Endpoints;
@@ -297,6 +299,8 @@ pub struct Announcer {
     watch_changed: watch::Sender<()>,
     /// Wakes the dispatcher: something new may be due.
     pub deliveries_due: Arc<DueBell>,
+    /// Wakes those whose API key may have ended.
+    keys_changed: watch::Sender<()>,
     events: mpsc::UnboundedSender<Arc<Write>>,
 }
 
@@ -315,6 +319,7 @@ impl Announcer {
             trends,
             watch_changed: watch::Sender::new(()),
             deliveries_due: Arc::default(),
+            keys_changed: watch::Sender::new(()),
             events,
         };
         (announcer, receiver)
@@ -323,6 +328,11 @@ impl Announcer {
     /// Changes whenever a payment was created, or opened again.
     pub fn watch_changed(&self) -> watch::Receiver<()> {
         self.watch_changed.subscribe()
+    }
+
+    /// Changes whenever an API key was made or revoked.
+    pub fn keys_changed(&self) -> watch::Receiver<()> {
+        self.keys_changed.subscribe()
     }
 }
 
@@ -341,6 +351,13 @@ impl Observer for Announcer {
             self.watch_changed.send_replace(());
         }
         self.trends.committed(write);
+        let keys = &write.changes.api_keys;
+        if keys
+            .iter()
+            .any(|change| matches!(change, KeyChange::Put(_)))
+        {
+            self.keys_changed.send_replace(());
+        }
         self.deliveries_due.ring_for(write);
         if !write.events.is_empty() && self.events.send(Arc::clone(write)).is_err() {
             tracing::debug!("the hub is gone; commits are no longer announced");

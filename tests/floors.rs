@@ -11,7 +11,7 @@ const FLOORS: &[&[&str]] = &[
         "store", "chains", "index", "hub", "due_bell", "trends", "server",
     ],
     &["source", "sandbox"],
-    &["ledger_task", "follower", "janitor", "entropy"],
+    &["ledger_task", "follower", "janitor", "key_uses", "entropy"],
     &["delivery"],
     &["api"],
     &["app", "listen", "config", "cli", "logging", "lib", "main"],

@@ -1,7 +1,7 @@
 //! Floor 5, the API: HTTP and sockets in, JSON out. Refuses to decide anything about payments.
 
 mod answer;
-mod auth;
+pub mod auth;
 mod body;
 mod checks;
 mod classic;
@@ -27,6 +27,10 @@ pub mod idempotency;
 #[cfg(test)]
 mod idempotency_tests;
 mod instant;
+pub mod keyring;
+mod keys;
+#[cfg(test)]
+mod keys_tests;
 pub mod live;
 mod mistake;
 mod origin;
@@ -34,6 +38,7 @@ pub mod pages;
 pub mod problem;
 mod query;
 mod request;
+mod rights;
 mod router;
 #[cfg(test)]
 mod router_tests;

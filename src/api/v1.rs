@@ -36,8 +36,8 @@ pub async fn get(ctx: &ApiContext, id: &str, caller: Caller) -> Result<Response,
     let payment = find(ctx, id).await?;
     let object = PaymentObject::new(&payment, &ctx.chains);
     answer::ok(&match caller {
-        Caller::Anyone => object,
         Caller::Payer(_) => object.for_payer(),
+        Caller::Anyone | Caller::Key(..) | Caller::Operator => object,
     })
 }
 

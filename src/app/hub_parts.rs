@@ -17,6 +17,7 @@ use super::pages::PAGES;
 use super::print_line;
 use crate::api::host::{self, Hosts};
 use crate::api::idempotency::InFlight;
+use crate::api::keyring::Keyring;
 use crate::api::live::{LiveContext, LiveLimits, Seats};
 use crate::api::pages::Pages;
 use crate::api::socket;
@@ -26,7 +27,7 @@ use crate::api::wire::WireEncoder;
 use crate::api::{self, ApiContext, ApiSettings, CallbackCheck, RunMode};
 use crate::chains::Chains;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{ClassicWebhooks, Config, KeylessAccess, PublicUrl, WebOrigin};
+use crate::config::{ClassicWebhooks, Config, KeylessAccess, KeysConfigured, PublicUrl, WebOrigin};
 use crate::delivery::attempt::CallbackSecrets;
 use crate::delivery::callback_url::CallbackUrl;
 use crate::delivery::dispatcher;
@@ -43,6 +44,7 @@ use crate::follower::{self, Follower, ProgressSink};
 use crate::hub::{self, announce};
 use crate::index::Index;
 use crate::janitor;
+use crate::key_uses::{self, KeyUses};
 use crate::ledger_task::{Announcer, Entropy, Ledger};
 use crate::sandbox::Sandbox;
 use crate::server::{self, descriptors::max_connections};
@@ -73,6 +75,7 @@ pub struct Hub {
     seats: Arc<Seats>,
     gauges: Arc<Gauges>,
     trends: Arc<Trends>,
+    key_uses: Arc<KeyUses>,
     /// The demo's chain, whose controls the hub serves too.
     sandbox: Option<Sandbox>,
 }
@@ -135,6 +138,7 @@ impl Hub {
             seats: Arc::default(),
             gauges: Arc::default(),
             trends,
+            key_uses: Arc::default(),
             sandbox,
         })
     }
@@ -149,6 +153,11 @@ impl Hub {
             self.ledger.restart(chain.spec.id, head.header).await?;
         }
         Ok(())
+    }
+
+    /// Whether the data file holds any API key, so that the hub is guarded wherever it listens.
+    pub fn keys_configured(&self) -> KeysConfigured {
+        KeysConfigured::of(&self.store.api_keys())
     }
 
     /// The secret that webhooks are signed with, as receivers are given it.
@@ -198,6 +207,11 @@ impl Hub {
             retention,
             stopped.clone(),
         ));
+        tasks.spawn(key_uses::run(
+            Arc::clone(&self.key_uses),
+            self.ledger.clone(),
+            stopped.clone(),
+        ));
         let announcing = tokio::spawn(announce(self.commits, self.live));
         drop(self.announcer);
         let serving = async {
@@ -221,6 +235,7 @@ impl Hub {
         stopped: &Shutdown,
     ) -> anyhow::Result<BoxedFilter<(Response,)>> {
         let live = Arc::new(self.live_context(stopped.clone()));
+        let keyring = live.keyring.clone();
         let sockets = socket::route(Arc::clone(&live));
         let http = api::routes(Arc::new(self.api_context(listener, live)?));
         let served = match &self.sandbox {
@@ -231,7 +246,10 @@ impl Hub {
             None => sockets.or(http).unify().boxed(),
         };
         Ok(match self.config.keyless {
-            KeylessAccess::LoopbackOnly => host::guard(self.hosts()).or(served).unify().boxed(),
+            KeylessAccess::LoopbackOnly => host::guard(self.hosts(), keyring)
+                .or(served)
+                .unify()
+                .boxed(),
             KeylessAccess::AnyAddress => served,
         })
     }
@@ -305,11 +323,17 @@ impl Hub {
             shutdown,
         );
         LiveContext {
+            keyring: self.keyring(),
             origins: self.socket_origins(),
             limits: self.live_limits(),
             seats: Arc::clone(&self.seats),
             ..usual
         }
+    }
+
+    fn keyring(&self) -> Keyring {
+        let keyring = Keyring::new(Arc::clone(&self.store) as _, Arc::clone(&self.clock));
+        keyring.joined(Arc::clone(&self.key_uses), self.announcer.keys_changed())
     }
 
     /// Behind a proxy the Host header may be another than the browser's, so the public URL is named beside the others.

@@ -25,6 +25,7 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use crate::domain::account_key::AccountId;
+use crate::domain::api_keys::ApiKeys;
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::{Changes, Cursor, View};
 use crate::domain::delivery::{Attempt, Delivery};
@@ -252,6 +253,8 @@ pub trait Store: Send + Sync + 'static {
     fn last_sequence(&self) -> Sequence;
     /// The account's webhook endpoints as of the last commit; cheap.
     fn endpoints(&self) -> Arc<Endpoints>;
+    /// All API keys as of the last commit; cheap.
+    fn api_keys(&self) -> Arc<ApiKeys>;
 
     async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError>;
     async fn payments(

@@ -5,6 +5,7 @@
 use redb::TableDefinition;
 
 use crate::domain::amount::Amount;
+use crate::domain::api_key::KeyId;
 use crate::domain::changes::Timer;
 use crate::domain::claim::{Claim, ClaimGroup, ClaimKey, Width};
 use crate::domain::idempotency::IdempotencyKey;
@@ -72,6 +73,8 @@ tables! {
     ANSWER_TIMES = "answer_times";
     /// endpoint -> row
     ENDPOINTS = "endpoints";
+    /// API key -> row
+    API_KEYS = "api_keys";
 }
 
 /// What is owed, by time over all targets, as formats before 4 kept it: time, sequence, endpoint.
@@ -263,6 +266,10 @@ pub fn delivery_from(bytes: &[u8]) -> Option<DeliveryId> {
 }
 
 pub fn endpoint(id: EndpointId) -> [u8; 4] {
+    id.0.to_be_bytes()
+}
+
+pub const fn api_key(id: KeyId) -> [u8; 16] {
     id.0.to_be_bytes()
 }
 

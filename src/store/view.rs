@@ -9,6 +9,7 @@ use super::tables::{self, Bytes};
 use super::writer::Current;
 use super::{EventRow, StoreError};
 use crate::domain::account_key::AccountId;
+use crate::domain::api_keys::ApiKeys;
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::{Cursor, Timer, View, ViewError};
 use crate::domain::claim::{Claim, ClaimOrder, ClaimQuery, Width};
@@ -50,6 +51,7 @@ pub struct WriteTables<'txn> {
     pub answers: WriteTable<'txn>,
     pub answer_times: WriteTable<'txn>,
     pub endpoints: WriteTable<'txn>,
+    pub api_keys: WriteTable<'txn>,
 }
 
 impl<'txn> WriteTables<'txn> {
@@ -78,6 +80,7 @@ impl<'txn> WriteTables<'txn> {
             answers: open(tables::ANSWERS)?,
             answer_times: open(tables::ANSWER_TIMES)?,
             endpoints: open(tables::ENDPOINTS)?,
+            api_keys: open(tables::API_KEYS)?,
         })
     }
 }
@@ -340,6 +343,10 @@ impl View for CommitView<'_, '_> {
 
     fn endpoints(&self) -> Result<Arc<Endpoints>, ViewError> {
         Ok(Arc::clone(&self.current.endpoints))
+    }
+
+    fn api_keys(&self) -> Result<Arc<ApiKeys>, ViewError> {
+        Ok(Arc::clone(&self.current.api_keys))
     }
 
     fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, ViewError> {
