@@ -163,6 +163,8 @@ impl Apply<'_, '_> {
                         .orders
                         .insert(after.order_id.as_bytes(), id.as_slice())
                         .map_err(database)?;
+                    let place = tables::address_payment(after.address, after.id);
+                    mark(&mut self.tables.address_payments, &place)?;
                 }
             }
             None => self.remove_payment(payment)?,
@@ -218,6 +220,8 @@ impl Apply<'_, '_> {
     fn remove_payment(&mut self, payment: &Payment) -> Result<(), StoreError> {
         remove(&mut self.tables.payments, &tables::payment(payment.id))?;
         remove(&mut self.tables.orders, payment.order_id.as_bytes())?;
+        let place = tables::address_payment(payment.address, payment.id);
+        remove(&mut self.tables.address_payments, &place)?;
         for credit in &payment.credits {
             let key = TransferKey {
                 chain: payment.chain,

@@ -35,11 +35,13 @@ use crate::domain::transfer::TransferPlace;
 use crate::domain::wallet::NextIndex;
 
 /// The format that this program writes; see the file's `meta` table. 2 has wallets, 3 assignments by hand, 4 webhook
-/// endpoints, an outbox for each target and kept answers, 5 the block times of events, and API keys, which a program that does
-/// not know them would leave unguarded; older files are taken over.
+/// endpoints, an outbox for each target and kept answers, 5 the block times of events, every payment by its address, and API
+/// keys, which a program that does not know them would leave unguarded; older files are taken over.
 const FORMAT: u32 = 5;
 /// The first format with an outbox for each target.
 const OUTBOX_BY_TARGET: u32 = 4;
+/// The first format with an index of all payments by their addresses.
+const PAYMENTS_BY_ADDRESS: u32 = 5;
 /// Plans that may wait for the writer; more wait in their callers.
 const QUEUE_PLANS: usize = 4_096;
 
@@ -324,6 +326,9 @@ fn prepare(db: &Database, path: &str, new_identity: &StoreIdentity) -> Result<()
     }
     if found.is_some_and(|found| found < OUTBOX_BY_TARGET) {
         takeover::outbox_before_4(&txn)?;
+    }
+    if found.is_some_and(|found| found < PAYMENTS_BY_ADDRESS) {
+        takeover::addresses_before_5(&txn)?;
     }
     txn.commit().map_err(database)
 }

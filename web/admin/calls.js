@@ -57,6 +57,6 @@ export const rotate = (endpoint) => post(`/v1/endpoints/${id(endpoint)}/rotate`)
 export const test = (endpoint) => post(`/v1/endpoints/${id(endpoint)}/test`);
 export const recover = (endpoint, span) => post(`/v1/endpoints/${id(endpoint)}/recover`, span);
 
-export const keys = (fields) => get(`/v1/keys${query(fields)}`);
+export const keys = () => get("/v1/keys");
 export const createKey = (fields) => post("/v1/keys", fields);
 export const revokeKey = (key) => send("DELETE", `/v1/keys/${id(key)}`);

@@ -4,24 +4,19 @@ import { el } from "../dom.js";
 import * as calls from "./calls.js";
 import { ask, field, showSecret } from "./dialog.js";
 import { ago, badge, button, head, nothing, table } from "./parts.js";
-import { Listing } from "./listing.js";
 import { View } from "./view.js";
 import { SCOPES } from "./words.js";
 
 export class KeysView extends View {
   title = "API keys";
-  #list = new Listing((page) => calls.keys(page));
+  #keys = [];
   acts = {
     create: () => this.#create(),
     revoke: ({ id }) => this.#revoke(id),
-    more: async () => {
-      await this.#list.more();
-      this.draw();
-    },
   };
 
   async load() {
-    if (this.app.may("admin")) await this.#list.refresh();
+    if (this.app.may("admin")) this.#keys = (await calls.keys()).data;
   }
 
   get #first() {
@@ -37,7 +32,7 @@ export class KeysView extends View {
 
   parts() {
     if (!this.app.may("admin")) return [nothing("Listing keys takes a key of scope admin; yours is of scope ", el("b", {}, this.app.session.who.scope), ".")];
-    if (!this.#list.rows.length) {
+    if (!this.#keys.length) {
       return [nothing("There are no keys yet, so whoever reaches this hub may do everything. With the first one, which is yours and of scope admin, every caller needs a key.")];
     }
     const columns = [
@@ -49,8 +44,7 @@ export class KeysView extends View {
       ["Action", (k) => (k.revoked_at ? "" : this.#revokeButton(k)), "end"],
     ];
     return [
-      el("div", { class: "card flush" }, table("API keys, the newest first", columns, this.#list.rows.map((row) => ({ key: row.id, row })))),
-      this.#list.next ? el("p", { class: "more" }, button("Show older", "more")) : null,
+      el("div", { class: "card flush" }, table("API keys, the newest first", columns, this.#keys.map((row) => ({ key: row.id, row })))),
       el("dl", { class: "legend" }, ...Object.entries(SCOPES).map(([scope, text]) => el("div", {}, el("dt", {}, badge(scope)), el("dd", {}, text)))),
     ];
   }
@@ -85,7 +79,7 @@ export class KeysView extends View {
   }
 
   async #revoke(id) {
-    const key = this.#list.rows.find((one) => one.id === id);
+    const key = this.#keys.find((one) => one.id === id);
     const done = await ask({
       title: `Revoke “${key.name}”?`,
       body: [

@@ -259,8 +259,7 @@ impl Store for MemoryStore {
             .values()
             .rev()
             .filter(|p| after.is_none_or(|after| p.id < after))
-            .filter(|p| filter.status.is_none_or(|status| p.status == status))
-            .filter(|p| filter.order_id.as_ref().is_none_or(|id| p.order_id == *id))
+            .filter(|p| filter.wants(p))
             .take(limit + 1)
             .cloned()
             .collect();
