@@ -245,6 +245,7 @@ describe("the dashboard", { timeout: 300_000 }, () => {
     await chart.locator("rect.bar").first().waitFor();
     assert.match(await chart.locator("svg").getAttribute("aria-label"), /Payments per hour, from \d\d:\d\d to now\. \d+ created, \d+ completed/);
     await chart.locator("summary").click();
+    await chart.locator("tbody tr").first().waitFor();
     const newest = await chart.locator("tbody tr").first().locator("td").allTextContents();
     const { payments } = await office.call("GET", "/stats");
     const all = Object.values(payments).reduce((sum, count) => sum + count, 0);
@@ -255,7 +256,7 @@ describe("the dashboard", { timeout: 300_000 }, () => {
       const other = page.locator("figure.chart", { hasText: title });
       await other.locator("path.stroke").first().waitFor({ state: "attached" });
       await other.locator("summary").click();
-      assert.ok(await other.locator("tbody tr").count() > 0, title);
+      await other.locator("tbody tr").first().waitFor();
     }
     await assertFine(page, "charts as tables");
   }));
