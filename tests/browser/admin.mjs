@@ -24,15 +24,15 @@ export async function openOffice(settings = {}) {
   return office;
 }
 
-/** Posts to it are kept. `answer(request)` gives status and text. */
+/** Posts to it are kept. `answer(request)` gives status and text, and headers if it likes. */
 async function startReceiver() {
   const receiver = { got: [], answer: () => ({ status: 200, text: "" }) };
   const server = createServer(async (request, response) => {
     let text = "";
     for await (const chunk of request) text += chunk;
-    const { status, text: said } = receiver.answer(request);
+    const { status, text: said, headers } = receiver.answer(request);
     receiver.got.push({ headers: request.headers, url: request.url, body: JSON.parse(text), status });
-    response.writeHead(status, { "content-type": "text/html" }).end(said);
+    response.writeHead(status, { "content-type": "text/html", ...headers }).end(said);
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -52,6 +52,7 @@ async function call(origin, method, path, body, key) {
 /** A tab of its own for one test; afterwards nothing that a page must not do may have happened. */
 async function withPage(office, view, run, look) {
   const context = await office.browser.newContext({ locale: "en-GB", viewport: look.viewport, colorScheme: look.colorScheme, reducedMotion: "reduce" });
+  await context.grantPermissions(["clipboard-read", "clipboard-write"]);
   const page = await context.newPage();
   page.setDefaultTimeout(ACTION_MS);
   const watch = watchPage(page, office.url);

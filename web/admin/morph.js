@@ -19,29 +19,34 @@ function patchAttributes(old, fresh) {
   if (old.hasAttribute("data-busy")) old.disabled = true;
 }
 
+/** What is not wanted any more goes first, so that what stays need not be moved: a moved node loses its focus and its clicks. */
 function patchChildren(old, fresh) {
-  const keyed = new Map();
-  for (const child of old.children) if (child.dataset.key) keyed.set(child.dataset.key, child);
+  const wanted = named(fresh.childNodes);
+  const present = named(old.childNodes);
+  for (const [name, node] of present) if (!wanted.has(name)) node.remove();
   let place = old.firstChild;
-  for (const wanted of [...fresh.childNodes]) {
-    const key = wanted.dataset?.key;
-    const match = key ? keyed.get(key) : similar(place, wanted) ? place : null;
-    if (!match || match.nodeName !== wanted.nodeName) {
-      old.insertBefore(wanted, place);
+  for (const [name, node] of wanted) {
+    const match = present.get(name);
+    if (!match) {
+      old.insertBefore(node, place);
       continue;
     }
     if (match === place) place = place.nextSibling;
     else old.insertBefore(match, place);
-    if (match.nodeType === Node.ELEMENT_NODE) morph(match, wanted);
-    else if (match.data !== wanted.data) match.data = wanted.data;
-    keyed.delete(key);
-  }
-  while (place) {
-    const next = place.nextSibling;
-    place.remove();
-    place = next;
+    if (match.nodeType === Node.ELEMENT_NODE) morph(match, node);
+    else if (match.data !== node.data) match.data = node.data;
   }
 }
 
-/** A node without a key is taken for the one that stands in its place. */
-const similar = (place, wanted) => place !== null && place.nodeName === wanted.nodeName && !place.dataset?.key;
+/** Nodes by their `data-key`, else by their kind: the second paragraph of class `hint` is that of the drawing before. */
+function named(nodes) {
+  const counts = new Map();
+  const names = new Map();
+  for (const node of nodes) {
+    const kind = node.dataset?.key ?? `${node.nodeName} ${node.getAttribute?.("class") ?? ""}`;
+    const count = counts.get(kind) ?? 0;
+    counts.set(kind, count + 1);
+    names.set(`${count} ${kind}`, node);
+  }
+  return names;
+}

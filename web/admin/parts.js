@@ -27,7 +27,8 @@ function distance(at) {
 /** Money is the exact text that the hub gave; here it only gets its unit. */
 export const money = (amount) => el("span", { class: "money" }, el("b", {}, String(amount)), " USDT");
 
-export const badge = (word, title) => el("span", { class: `badge ${word}`, title }, word);
+/** A word of the API's; it is an attribute and no class, so that it meets no style that is not meant for it. */
+export const badge = (word, title) => el("span", { class: "badge", "data-word": word, title }, word);
 
 export const button = (text, act, data = {}, tone = "") => {
   const attributes = Object.fromEntries(Object.entries(data).map(([name, value]) => [`data-${name}`, value]));

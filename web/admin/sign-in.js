@@ -12,6 +12,7 @@ export function signInView({ session, message, opened }) {
   });
   const button = el("button", { type: "submit", class: "primary wide" }, "Sign in");
   const form = el("form", { class: "card door", novalidate: true },
+    document.querySelector(".side .bell").cloneNode(true),
     el("h1", { tabindex: "-1" }, "Sign in to paybell"),
     el("div", { class: "field" }, el("label", { for: "key" }, "API key"), input),
     el("p", { class: "hint", id: "key-hint" }, "It stays in this tab and is gone when the tab is closed. A key of scope ",

@@ -78,11 +78,11 @@ export class TransferView extends View {
       mayAssign ? null : el("p", { class: "hint" }, "Assigning it takes a key of scope admin."),
       likely && el("h3", {}, "Probably this one"),
       likely && this.#payments("The payment that it was probably meant for", [likely]),
-      el("h3", {}, this.#text ? "Found" : likely ? "Others of the same address" : "Of the same address"),
       el("form", { role: "search", class: "search" },
         el("label", { for: "q", class: "hidden" }, "Find another payment"),
         el("input", { id: "q", name: "q", type: "search", autocomplete: "off", spellcheck: "false", placeholder: "Another: order, payment id or address" }),
         el("button", { type: "submit" }, "Find")),
+      el("h3", {}, this.#text ? "Found" : likely ? "Others of the same address" : "Of the same address"),
       this.#found.length ? this.#payments("Payments to choose from", this.#found)
         : nothing(this.#text ? `Nothing was found for “${this.#text}”.` : "No other payment has this address. Find one by its order, its id or its address."));
   }

@@ -8,7 +8,7 @@ const LEAST_PLACES = 12;
 const CHAIN_TONES = ["one", "two", "three", "four"];
 
 export const milliseconds = (ms) => (ms >= 10_000 ? `${Math.round(ms / 1000)} s` : ms >= 1_000 ? `${(ms / 1000).toFixed(1)} s` : `${Math.round(ms)} ms`);
-export const seconds = (s) => (s < 10 && !Number.isInteger(s) ? `${s.toFixed(1)} s` : span(s));
+export const seconds = (s) => (s < 10 && !Number.isInteger(s) ? `${s.toFixed(1)} s` : s < 600 ? `${Math.round(s)} s` : span(s));
 export const whole = (n) => (n === 0 || n >= 1 ? count(Math.round(n * 10) / 10) : n.toFixed(1));
 
 const timesOf = ({ since, bucket_seconds: width, created }) => created.map((_, i) => since + i * width);
