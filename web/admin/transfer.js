@@ -113,7 +113,7 @@ export class TransferView extends View {
       body: [
         el("div", { class: "sides" },
           side("The transfer", t.amount, reason(t.reason), ["came ", ago(t.block_timestamp)]),
-          side("The payment asks for", payment.amount_to_pay, `is ${payment.status}, has received ${payment.received_amount} USDT`, ["created ", ago(payment.created_at)])),
+          side("The payment", payment.amount_to_pay, `is ${payment.status}, has received ${payment.received_amount} USDT`, ["created ", ago(payment.created_at)])),
         payment.amount_to_pay === t.amount ? null : el("p", { class: "warn" }, "The two amounts are not the same."),
         payment.wallet_address === t.to ? null : el("p", { class: "warn" }, "The payment has another address than the one the money went to."),
         el("p", {}, "Your word overrides amount, time, address and status. ", el("strong", {}, "It cannot be undone.")),
