@@ -3,6 +3,7 @@
 //! Wraps the pure ledger: gives each decision the time, numbers and encodes its events, has the store commit
 //! it, and, as the store's observer, moves the index on before anyone hears of the commit. Decides nothing itself.
 
+mod keys;
 mod webhooks;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
 use crate::clock::Clock;
+use crate::domain::api_keys::KeyChange;
 use crate::domain::chain::{Block, BlockHeader};
 use crate::domain::changes::{Changes, PaymentChange, View, ViewError};
 use crate::domain::endpoints::Endpoints;
@@ -25,6 +27,7 @@ use crate::index::Index;
 use crate::store::{
     CommitError, EventRow, NewEvent, Observer, Plan, Prune, Store, StoreError, Write,
 };
+use crate::trends::Trends;
 
 pub use webhooks::TestSent;
 
@@ -281,19 +284,23 @@ impl Sealer {
                 kind: event.kind,
                 at: event.at,
                 payment: event.payment.map(|p| p.id),
+                block_time: event.transfer.map(|t| t.block_time),
                 body,
             },
         }
     }
 }
 
-/// Moves the index on and passes each commit to those who speak.
+/// Moves the index and the trends on and passes each commit to those who speak.
 pub struct Announcer {
     index: Arc<Index>,
+    trends: Arc<Trends>,
     /// Wakes the followers: something new may be watched.
     watch_changed: watch::Sender<()>,
     /// Wakes the dispatcher: something new may be due.
     pub deliveries_due: Arc<DueBell>,
+    /// Wakes those whose API key may have ended.
+    keys_changed: watch::Sender<()>,
     events: mpsc::UnboundedSender<Arc<Write>>,
 }
 
@@ -302,12 +309,17 @@ impl Announcer {
     ///
     /// The queue is not bounded by count, but each entry is a commit that was already paid for on disk, and its
     /// reader only copies pointers into bounded queues.
-    pub fn new(index: Arc<Index>) -> (Self, mpsc::UnboundedReceiver<Arc<Write>>) {
+    pub fn new(
+        index: Arc<Index>,
+        trends: Arc<Trends>,
+    ) -> (Self, mpsc::UnboundedReceiver<Arc<Write>>) {
         let (events, receiver) = mpsc::unbounded_channel();
         let announcer = Self {
             index,
+            trends,
             watch_changed: watch::Sender::new(()),
             deliveries_due: Arc::default(),
+            keys_changed: watch::Sender::new(()),
             events,
         };
         (announcer, receiver)
@@ -316,6 +328,11 @@ impl Announcer {
     /// Changes whenever a payment was created, or opened again.
     pub fn watch_changed(&self) -> watch::Receiver<()> {
         self.watch_changed.subscribe()
+    }
+
+    /// Changes whenever an API key was made or revoked.
+    pub fn keys_changed(&self) -> watch::Receiver<()> {
+        self.keys_changed.subscribe()
     }
 }
 
@@ -333,6 +350,14 @@ impl Observer for Announcer {
         if write.changes.payments.iter().any(opens) {
             self.watch_changed.send_replace(());
         }
+        let keys = &write.changes.api_keys;
+        if keys
+            .iter()
+            .any(|change| matches!(change, KeyChange::Put(_)))
+        {
+            self.keys_changed.send_replace(());
+        }
+        self.trends.committed(write);
         self.deliveries_due.ring_for(write);
         if !write.events.is_empty() && self.events.send(Arc::clone(write)).is_err() {
             tracing::debug!("the hub is gone; commits are no longer announced");
@@ -343,6 +368,7 @@ impl Observer for Announcer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::SystemClock;
     use crate::domain::payment::Status;
     use crate::domain::test_support::{Adjust, payment};
 
@@ -364,7 +390,8 @@ mod tests {
     /// what is final there, only a minute later.
     #[test]
     fn followers_are_woken_by_whatever_opens_a_payment() {
-        let (announcer, _events) = Announcer::new(Arc::default());
+        let trends = Trends::new(Arc::new(SystemClock), [], Sequence(0));
+        let (announcer, _events) = Announcer::new(Arc::default(), Arc::new(trends));
         let mut changed = announcer.watch_changed();
         for (before, after, wakes) in [
             (None, Status::Pending, true),

@@ -6,9 +6,9 @@
 //! | floor | modules | what happens there |
 //! |---|---|---|
 //! | 0 | [`domain`], [`clock`] | pure code decides |
-//! | 1 | [`store`], [`chains`], [`index`], [`hub`], [`due_bell`], [`server`] | what is kept, on disk and in memory; the HTTP listener's loop |
+//! | 1 | [`store`], [`chains`], [`index`], [`hub`], [`due_bell`], [`trends`], [`server`] | what is kept, on disk and in memory; the HTTP listener's loop |
 //! | 2 | [`source`], [`sandbox`] | how a chain is read; the test chain |
-//! | 3 | [`ledger_task`], [`follower`], [`janitor`] | command -> plan -> commit -> announcement |
+//! | 3 | [`ledger_task`], [`follower`], [`janitor`], [`key_uses`] | command -> plan -> commit -> announcement |
 //! | 4 | [`delivery`] | webhooks: due rows -> sign -> send -> record |
 //! | 5 | [`api`] | HTTP and sockets |
 //! | 6 | `app`, [`config`], [`cli`], [`logging`] | the only place that knows everyone |
@@ -46,6 +46,7 @@ pub mod follower;
 pub mod hub;
 pub mod index;
 pub mod janitor;
+pub mod key_uses;
 pub mod ledger_task;
 pub mod listen;
 pub mod logging;
@@ -54,3 +55,4 @@ pub mod server;
 pub mod shutdown;
 pub mod source;
 pub mod store;
+pub mod trends;

@@ -7,7 +7,7 @@ use clap::Parser;
 use paybell::app;
 use paybell::cli::{Cli, Command};
 use paybell::config::report::{check_report, warning_lines};
-use paybell::config::{Config, Environment, Loaded};
+use paybell::config::{BindRefused, Config, Environment, Loaded};
 use paybell::listen;
 use paybell::listen::options::{Options, UsageError};
 use paybell::logging;
@@ -25,7 +25,10 @@ fn main() -> ExitCode {
         Err(error) => {
             let text = format!("paybell: {}\n", describe(error.as_ref()));
             say(&mut io::stderr(), &text);
-            ExitCode::FAILURE
+            match error.is::<BindRefused>() {
+                true => ExitCode::from(WRONG_USAGE),
+                false => ExitCode::FAILURE,
+            }
         }
     }
 }

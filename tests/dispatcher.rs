@@ -30,6 +30,7 @@ use paybell::domain::retry::RetryAfter;
 use paybell::ledger_task::{Announcer, Entropy, EventEncoder, Ledger};
 use paybell::store::Store;
 use paybell::store::redb::{Location, Options, RedbStore, Threads};
+use paybell::trends::Trends;
 use redb::backends::InMemoryBackend;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -162,6 +163,7 @@ struct World {
     wire: Arc<Wire>,
     clock: Arc<TestClock>,
     gauges: Arc<Gauges>,
+    trends: Arc<Trends>,
     stop: watch::Sender<bool>,
     dispatching: JoinHandle<()>,
     next_payment: u128,
@@ -176,14 +178,15 @@ impl World {
             threads: Threads::Caller,
         };
         let store = Arc::new(RedbStore::open(options).unwrap());
-        let (announcer, _commits) = Announcer::new(Arc::default());
-        let announcer = Arc::new(announcer);
-        store.observe(Arc::clone(&announcer) as _);
         let began = Instant::now();
         let clock = Arc::new(TestClock {
             began,
             ahead_ms: AtomicI64::new(0),
         });
+        let trends = Arc::new(Trends::new(Arc::clone(&clock) as _, [], Sequence(0)));
+        let (announcer, _commits) = Announcer::new(Arc::default(), Arc::clone(&trends));
+        let announcer = Arc::new(announcer);
+        store.observe(Arc::clone(&announcer) as _);
         let wire = Arc::new(Wire {
             began,
             moods: Mutex::default(),
@@ -209,6 +212,7 @@ impl World {
             entropy: Arc::new(Middle),
             due: Arc::clone(&announcer.deliveries_due),
             gauges: Arc::clone(&gauges),
+            trends: Arc::clone(&trends),
         };
         let (stop, stopped) = watch::channel(false);
         let dispatching = tokio::spawn(dispatcher::run(parts, stopped, Duration::from_secs(5)));
@@ -218,6 +222,7 @@ impl World {
             wire,
             clock,
             gauges,
+            trends,
             stop,
             dispatching,
             next_payment: 1,
@@ -291,6 +296,36 @@ async fn a_receiver_that_names_a_time_is_not_called_before() {
     assert_eq!(world.wire.calls("busy.example").len(), 1);
     sleep(Duration::from_secs(2)).await;
     assert_eq!(world.due(), 0);
+}
+
+/// What is asked for by hand is sent long after its commit, which says nothing of how quick the hub is.
+#[tokio::test(start_paused = true)]
+async fn the_trends_hear_of_what_was_accepted_and_not_of_what_was_asked_for() {
+    let mut world = World::start();
+    world
+        .wire
+        .feel("slow.example", Mood::Takes(Duration::from_secs(2)));
+    world.create("slow.example", 3).await;
+    world.wire.feel("dead.example", Mood::Dead);
+    world.create("dead.example", 2).await;
+    sleep(Duration::from_secs(20)).await;
+    let first = DeliveryId {
+        sequence: Sequence(1),
+        endpoint: EndpointId::CALLBACK,
+    };
+    world.ledger.redeliver(first).await.unwrap();
+    sleep(Duration::from_secs(20)).await;
+    assert_eq!(world.wire.calls("slow.example").len(), 4);
+    let picture = world.trends.picture();
+    let took = picture.rows.iter().map(|row| row.event_to_webhook);
+    let counts: u32 = took.clone().filter_map(|took| took.count).sum();
+    assert_eq!(counts, 3);
+    let p95_ms = took.filter_map(|took| took.p95_ms).max().unwrap();
+    assert!((2_000..=4_500).contains(&p95_ms), "{p95_ms}");
+    let created: u32 = picture.rows.iter().filter_map(|row| row.created).sum();
+    assert_eq!(created, 0, "unknown before the log was read");
+    let of_blocks = picture.rows.iter().map(|row| row.block_to_webhook);
+    assert_eq!(of_blocks.filter_map(|took| took.count).sum::<u32>(), 0);
 }
 
 /// A host that many merchants share, one of whom has taken his page down.

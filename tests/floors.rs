@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 /// Top-level modules by floor; a module may import its own floor and those below.
 const FLOORS: &[&[&str]] = &[
     &["domain", "clock", "shutdown"],
-    &["store", "chains", "index", "hub", "due_bell", "server"],
+    &[
+        "store", "chains", "index", "hub", "due_bell", "trends", "server",
+    ],
     &["source", "sandbox"],
-    &["ledger_task", "follower", "janitor", "entropy"],
+    &["ledger_task", "follower", "janitor", "key_uses", "entropy"],
     &["delivery"],
     &["api"],
     &["app", "listen", "config", "cli", "logging", "lib", "main"],

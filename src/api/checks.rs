@@ -109,7 +109,7 @@ pub fn order_id(value: &RawValue) -> Checked<String> {
 }
 
 /// Characters that leave nothing on a screen: an order of these only cannot be told from none.
-fn is_invisible(c: char) -> bool {
+pub fn is_invisible(c: char) -> bool {
     c.is_whitespace()
         || matches!(c, '\u{ad}' | '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
             | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'

@@ -7,6 +7,8 @@ use warp::reply::Response;
 
 use super::ApiContext;
 use super::answer;
+use super::auth::Caller;
+use super::keyring::Denied;
 use super::live::history::{self, LogError};
 use super::live::{LiveContext, SeatKind};
 use super::problem::{Kind, Problem};
@@ -29,20 +31,34 @@ struct Wanted {
     wait: Duration,
 }
 
-pub async fn of_payment(ctx: &ApiContext, id: &str, query: &str) -> Result<Response, Problem> {
+pub async fn of_payment(
+    ctx: &ApiContext,
+    id: &str,
+    query: &str,
+    caller: Caller,
+) -> Result<Response, Problem> {
     let payment = v1::find(ctx, id).await?;
-    list(ctx, EventScope::Payment(payment.id), query).await
+    list(ctx, EventScope::Payment(payment.id), query, caller).await
 }
 
-pub async fn all(ctx: &ApiContext, query: &str) -> Result<Response, Problem> {
-    list(ctx, EventScope::All, query).await
+pub async fn all(ctx: &ApiContext, query: &str, caller: Caller) -> Result<Response, Problem> {
+    list(ctx, EventScope::All, query, caller).await
 }
 
-async fn list(ctx: &ApiContext, scope: EventScope, query: &str) -> Result<Response, Problem> {
+async fn list(
+    ctx: &ApiContext,
+    scope: EventScope,
+    query: &str,
+    caller: Caller,
+) -> Result<Response, Problem> {
     let (live, wanted) = (&ctx.live, Wanted::read(ctx, scope, query)?);
     let mut rows = wanted.page(live).await?;
     if rows.is_empty() && !wanted.wait.is_zero() {
-        rows = wanted.first_to_come(live).await?;
+        rows = tokio::select! {
+            biased;
+            () = live.keyring.end_of(caller) => return Err(Problem::invalid_token(Denied::UnknownKey)),
+            rows = wanted.first_to_come(live) => rows?,
+        };
     }
     let more = rows.len() > wanted.limit;
     rows.truncate(wanted.limit);

@@ -49,7 +49,10 @@ pub fn keyed_request(
         ));
     }
     Ok(Some(KeyedRequest {
-        key: IdempotencyKey(digest("paybell idempotency key", &[caller.scope(), key])),
+        key: IdempotencyKey(digest(
+            "paybell idempotency key",
+            &[&caller.idempotency_scope(), key],
+        )),
         digest: RequestDigest(digest(
             "paybell keyed request",
             &[b"POST", path.as_bytes(), body],

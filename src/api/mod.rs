@@ -1,7 +1,7 @@
 //! Floor 5, the API: HTTP and sockets in, JSON out. Refuses to decide anything about payments.
 
 mod answer;
-mod auth;
+pub mod auth;
 mod body;
 mod checks;
 mod classic;
@@ -27,6 +27,10 @@ pub mod idempotency;
 #[cfg(test)]
 mod idempotency_tests;
 mod instant;
+pub mod keyring;
+mod keys;
+#[cfg(test)]
+mod keys_tests;
 pub mod live;
 mod mistake;
 mod origin;
@@ -34,6 +38,7 @@ pub mod pages;
 pub mod problem;
 mod query;
 mod request;
+mod rights;
 mod router;
 #[cfg(test)]
 mod router_tests;
@@ -45,6 +50,9 @@ pub mod token;
 mod transfers;
 #[cfg(test)]
 mod transfers_tests;
+mod trends;
+#[cfg(test)]
+mod trends_tests;
 mod v1;
 #[cfg(test)]
 mod v1_tests;
@@ -67,6 +75,7 @@ use crate::domain::wallet::Wallets;
 use crate::index::Index;
 use crate::ledger_task::{Entropy, Ledger};
 use crate::store::Store;
+use crate::trends::Trends;
 use idempotency::InFlight;
 use live::LiveContext;
 use pages::Pages;
@@ -88,6 +97,8 @@ pub struct ApiContext {
     pub live: Arc<LiveContext>,
     /// Webhooks under way, for `/stats`.
     pub gauges: Arc<Gauges>,
+    /// The last 24 hours, for `/v1/trends`.
+    pub trends: Arc<Trends>,
     /// Says whether webhooks may go to a URL.
     pub callbacks: Arc<dyn CallbackCheck>,
     pub callback_secrets: CallbackSecrets,

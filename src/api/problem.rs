@@ -40,6 +40,7 @@ pub enum Kind {
     TransferNotFound,
     EndpointNotFound,
     DeliveryNotFound,
+    KeyNotFound,
     MethodNotAllowed,
     RequestTimeout,
     OrderTaken,
@@ -53,6 +54,9 @@ pub enum Kind {
     EndpointDisabled,
     NotRedeliverable,
     SecretsConfigured,
+    FirstKeyMustBeAdmin,
+    LastAdminKey,
+    TooManyKeys,
     BodyTooLarge,
     UnsupportedMediaType,
     Internal,
@@ -80,7 +84,9 @@ impl Kind {
             Self::NotFound | Self::PaymentNotFound | Self::TransferNotFound => {
                 StatusCode::NOT_FOUND
             }
-            Self::EndpointNotFound | Self::DeliveryNotFound => StatusCode::NOT_FOUND,
+            Self::EndpointNotFound | Self::DeliveryNotFound | Self::KeyNotFound => {
+                StatusCode::NOT_FOUND
+            }
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::OrderTaken | Self::AmountAmbiguous => StatusCode::CONFLICT,
@@ -92,6 +98,9 @@ impl Kind {
                 StatusCode::CONFLICT
             }
             Self::SecretsConfigured => StatusCode::CONFLICT,
+            Self::FirstKeyMustBeAdmin | Self::LastAdminKey | Self::TooManyKeys => {
+                StatusCode::CONFLICT
+            }
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -123,6 +132,7 @@ impl Kind {
             Self::TransferNotFound => "transfer_not_found",
             Self::EndpointNotFound => "endpoint_not_found",
             Self::DeliveryNotFound => "delivery_not_found",
+            Self::KeyNotFound => "key_not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::RequestTimeout => "request_timeout",
             Self::OrderTaken => "order_id_taken",
@@ -136,6 +146,9 @@ impl Kind {
             Self::EndpointDisabled => "endpoint_disabled",
             Self::NotRedeliverable => "not_redeliverable",
             Self::SecretsConfigured => "secrets_configured",
+            Self::FirstKeyMustBeAdmin => "first_key_must_be_admin",
+            Self::LastAdminKey => "last_admin_key",
+            Self::TooManyKeys => "too_many_keys",
             Self::BodyTooLarge => "body_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::Internal => "internal_error",
@@ -168,6 +181,7 @@ impl Kind {
             Self::TransferNotFound => "There is no such transfer",
             Self::EndpointNotFound => "There is no such webhook endpoint",
             Self::DeliveryNotFound => "There is no such delivery",
+            Self::KeyNotFound => "There is no such API key",
             Self::MethodNotAllowed => "The method is not allowed here",
             Self::RequestTimeout => "The request came too slowly",
             Self::OrderTaken => "The order_id is in use",
@@ -181,6 +195,9 @@ impl Kind {
             Self::EndpointDisabled => "The webhook endpoint is disabled",
             Self::NotRedeliverable => "The delivery cannot be asked for again",
             Self::SecretsConfigured => "The secrets are kept in the configuration",
+            Self::FirstKeyMustBeAdmin => "The first API key must be an admin's",
+            Self::LastAdminKey => "This is the last admin key",
+            Self::TooManyKeys => "There are too many API keys",
             Self::BodyTooLarge => "The body is too large",
             Self::UnsupportedMediaType => "The content type is not JSON",
             Self::Internal => "The hub made a mistake",
@@ -275,6 +292,11 @@ impl Problem {
         Self::new(Kind::DeliveryNotFound, detail)
     }
 
+    pub fn key_not_found() -> Self {
+        let detail = "there is no API key of this id; GET /v1/keys lists them";
+        Self::new(Kind::KeyNotFound, detail)
+    }
+
     pub fn method_not_allowed(method: &Method, allow: &'static str) -> Self {
         let detail = format!("{} is not allowed here, only {allow}", method.as_str());
         Self::new(Kind::MethodNotAllowed, detail).with_header(ALLOW, allow)
@@ -282,6 +304,12 @@ impl Problem {
 
     pub fn invalid_token(why: impl std::fmt::Display) -> Self {
         let challenge = r#"Bearer realm="paybell", error="invalid_token""#;
+        Self::new(Kind::InvalidToken, why.to_string()).with_header(WWW_AUTHENTICATE, challenge)
+    }
+
+    /// Nothing was presented where something is needed.
+    pub fn credential_missing(why: impl std::fmt::Display) -> Self {
+        let challenge = r#"Bearer realm="paybell""#;
         Self::new(Kind::InvalidToken, why.to_string()).with_header(WWW_AUTHENTICATE, challenge)
     }
 
@@ -436,6 +464,11 @@ impl From<Refusal> for Problem {
             | Refusal::TooManyAttempts
             | Refusal::CallbackEnded
             | Refusal::EndpointDeleted(_) => Self::new(Kind::NotRedeliverable, text),
+            Refusal::NoSuchKey => Self::key_not_found(),
+            Refusal::FirstKeyMustBeAdmin => Self::new(Kind::FirstKeyMustBeAdmin, text),
+            Refusal::LastAdminKey => Self::new(Kind::LastAdminKey, text),
+            Refusal::TooManyKeys => Self::new(Kind::TooManyKeys, text),
+            Refusal::KeyNeeded => Self::invalid_token(text),
             Refusal::View(error) => StoreError::Database(Box::new(error)).into(),
             Refusal::AlreadyAnswered(_)
             | Refusal::NotNext { .. }

@@ -22,8 +22,8 @@ use super::origin::Origin;
 use super::pages::TaggedPage;
 use super::problem::{Kind, Problem};
 use super::{
-    ApiContext, answer, classic, creation, deliveries, endpoints, events, health, stream,
-    transfers, v1,
+    ApiContext, answer, classic, creation, deliveries, endpoints, events, health, keys, stream,
+    transfers, trends, v1,
 };
 
 /// How long a request may take from its head to its answer.
@@ -32,6 +32,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const READ: &str = "GET, HEAD, OPTIONS";
 const WRITE: &str = "POST, OPTIONS";
 const READ_WRITE: &str = "GET, HEAD, POST, OPTIONS";
+const READ_REMOVE: &str = "GET, HEAD, DELETE, OPTIONS";
 const READ_CHANGE_REMOVE: &str = "GET, HEAD, PATCH, DELETE, OPTIONS";
 
 /// A request taken apart.
@@ -45,7 +46,7 @@ struct Request {
 
 /// What a path names. Ids are still text.
 #[derive(Clone, Copy)]
-enum Resource<'a> {
+pub enum Resource<'a> {
     Page(&'a TaggedPage),
     Creation,
     Status(&'a str),
@@ -72,11 +73,16 @@ enum Resource<'a> {
     Transfers,
     Transfer(&'a str),
     Assignment(&'a str),
+    Keys,
+    Key(&'a str),
+    /// What the caller's own credential is.
+    CurrentKey,
+    Trends,
 }
 
 /// What a method wants. HEAD is a GET whose body hyper leaves out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verb {
+pub enum Verb {
     Read,
     Write,
     Change,
@@ -187,7 +193,8 @@ async fn handle(
     if !resource.takes(verb) {
         return Err(refused());
     }
-    let caller = Caller::of(ctx, &request.headers)?;
+    let need = resource.needs(verb);
+    let caller = Caller::of(&ctx.live.keyring, &request.headers, need)?;
     caller.may_see(resource.shows_payment())?;
     if verb == Verb::Read {
         return read(ctx, resource, caller, request).await;
@@ -195,7 +202,7 @@ async fn handle(
     origin.may_write()?;
     match verb {
         Verb::Change => change(ctx, resource, request).await,
-        Verb::Remove => remove(ctx, resource, request).await,
+        Verb::Remove => remove(ctx, resource, caller, request).await,
         _ => write(ctx, resource, caller, request).await,
     }
 }
@@ -214,13 +221,13 @@ async fn read(
         Resource::Payments => v1::list(ctx, query).await,
         Resource::Payment(id) => v1::get(ctx, id, caller).await,
         Resource::QrCode(id) => v1::qr(ctx, id).await,
-        Resource::PaymentEvents(id) => events::of_payment(ctx, id, query).await,
-        Resource::Events => events::all(ctx, query).await,
+        Resource::PaymentEvents(id) => events::of_payment(ctx, id, query, caller).await,
+        Resource::Events => events::all(ctx, query, caller).await,
         Resource::PaymentStream(_) | Resource::EventStream if request.method == Method::HEAD => {
             Ok(stream::head())
         }
-        Resource::PaymentStream(id) => stream::of_payment(ctx, id, query, headers).await,
-        Resource::EventStream => stream::all(ctx, query, headers).await,
+        Resource::PaymentStream(id) => stream::of_payment(ctx, id, query, headers, caller).await,
+        Resource::EventStream => stream::all(ctx, query, headers, caller).await,
         Resource::Deliveries => deliveries::list(ctx, query).await,
         Resource::Delivery(id) => deliveries::get(ctx, id).await,
         Resource::Endpoints => endpoints::list(ctx).await,
@@ -228,6 +235,10 @@ async fn read(
         Resource::Callbacks => endpoints::callbacks(ctx).await,
         Resource::Transfers => transfers::list(ctx, query).await,
         Resource::Transfer(id) => transfers::get(ctx, id).await,
+        Resource::Keys => keys::list(ctx).await,
+        Resource::Key(id) => keys::get(ctx, id).await,
+        Resource::CurrentKey => keys::current(ctx, caller).await,
+        Resource::Trends => trends::get(ctx),
         Resource::Page(_)
         | Resource::Creation
         | Resource::Cancellation(_)
@@ -252,6 +263,7 @@ async fn write(
         Resource::Payments => create(ctx, Dialect::V1, caller, request).await,
         Resource::Assignment(id) => transfers::assign(ctx, id, &json_body(request).await?).await,
         Resource::Endpoints => endpoints::create(ctx, &json_body(request).await?).await,
+        Resource::Keys => keys::create(ctx, caller, &json_body(request).await?).await,
         Resource::Rotation(id) => endpoints::rotate(ctx, id, &json_body(request).await?).await,
         Resource::Recovery(id) => endpoints::recover(ctx, id, &json_body(request).await?).await,
         Resource::Test(id) => {
@@ -290,12 +302,17 @@ async fn change(
 async fn remove(
     ctx: &ApiContext,
     resource: Resource<'_>,
+    caller: Caller,
     request: Request,
 ) -> Result<Response, Problem> {
     match resource {
         Resource::Endpoint(id) => {
             read_past(request).await?;
             endpoints::delete(ctx, id).await
+        }
+        Resource::Key(id) => {
+            read_past(request).await?;
+            keys::revoke(ctx, caller, id).await
         }
         _ => Err(Problem::method_not_allowed(
             &request.method,
@@ -377,6 +394,10 @@ impl<'a> Resource<'a> {
             [Some("v1"), Some("events"), Some("stream"), None, ..] => Self::EventStream,
             [Some("v1"), Some("deliveries"), rest @ ..] => Self::of_deliveries(rest)?,
             [Some("v1"), Some("endpoints"), rest @ ..] => Self::of_endpoints(rest)?,
+            [Some("v1"), Some("keys"), None, ..] => Self::Keys,
+            [Some("v1"), Some("keys"), Some("current"), None, ..] => Self::CurrentKey,
+            [Some("v1"), Some("keys"), Some(id), None, ..] => Self::Key(id),
+            [Some("v1"), Some("trends"), None, ..] => Self::Trends,
             [Some("v1"), Some("transfers"), None, ..] => Self::Transfers,
             [Some("v1"), Some("transfers"), Some(id), None, ..] => Self::Transfer(id),
             [
@@ -420,7 +441,8 @@ impl<'a> Resource<'a> {
         match self {
             Self::Creation | Self::Cancellation(_) | Self::Assignment(_) => WRITE,
             Self::Redelivery(_) | Self::Rotation(_) | Self::Test(_) | Self::Recovery(_) => WRITE,
-            Self::Payments | Self::Endpoints => READ_WRITE,
+            Self::Payments | Self::Endpoints | Self::Keys => READ_WRITE,
+            Self::Key(_) => READ_REMOVE,
             Self::Endpoint(_) => READ_CHANGE_REMOVE,
             _ => READ,
         }

@@ -15,10 +15,20 @@ use super::query::Query;
 use super::wire::list::List;
 use super::wire::{self, PaymentObject};
 use crate::chains::Chains;
-use crate::domain::ids::PaymentId;
+use crate::domain::address::Address;
+use crate::domain::ids::{PaymentId, TxId};
 use crate::domain::payment::{Payment, Status};
 use crate::store::PaymentFilter;
 
+const FILTERS: [&str; 7] = [
+    "status",
+    "chain",
+    "order_id",
+    "wallet_address",
+    "transaction_hash",
+    "after",
+    "limit",
+];
 /// Pixels a side that a QR code has at least.
 const QR_PIXELS: u32 = 240;
 
@@ -36,8 +46,8 @@ pub async fn get(ctx: &ApiContext, id: &str, caller: Caller) -> Result<Response,
     let payment = find(ctx, id).await?;
     let object = PaymentObject::new(&payment, &ctx.chains);
     answer::ok(&match caller {
-        Caller::Anyone => object,
         Caller::Payer(_) => object.for_payer(),
+        Caller::Anyone | Caller::Key(..) | Caller::Operator => object,
     })
 }
 
@@ -48,8 +58,7 @@ pub async fn cancel(ctx: &ApiContext, id: &str) -> Result<Response, Problem> {
 }
 
 pub async fn list(ctx: &ApiContext, query: &str) -> Result<Response, Problem> {
-    let known = ["status", "chain", "order_id", "after", "limit"];
-    let mut query = Query::parse(query, &known);
+    let mut query = Query::parse(query, &FILTERS);
     let filter = PaymentFilter {
         status: query.take("status", status_word),
         chain: query.take("chain", |name| {
@@ -59,6 +68,8 @@ pub async fn list(ctx: &ApiContext, query: &str) -> Result<Response, Problem> {
                 .ok_or_else(|| unknown_chain(ctx, name))
         }),
         order_id: query.take("order_id", |text| Ok(text.trim().to_owned())),
+        address: query.take("wallet_address", wallet_address),
+        transaction: query.take("transaction_hash", transaction_hash),
     };
     let after = query.take("after", payment_cursor);
     let limit = query.limit();
@@ -103,6 +114,17 @@ fn status_word(text: &str) -> Result<Status, String> {
     Status::parse(text).ok_or_else(|| {
         let words = Status::ALL.map(Status::as_str);
         format!("status must be one of: {}", words.join(", "))
+    })
+}
+
+fn wallet_address(text: &str) -> Result<Address, String> {
+    Address::from_tron(text.trim())
+        .map_err(|error| format!("wallet_address must be a TRON address: {error}"))
+}
+
+fn transaction_hash(text: &str) -> Result<TxId, String> {
+    TxId::from_hex(text.trim()).ok_or_else(|| {
+        "transaction_hash must be 64 hexadecimal digits, with or without 0x".to_owned()
     })
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::testing::Hub;
+use super::testing::{ADDRESS, Hub};
 
 #[tokio::test]
 async fn lists_turn_their_pages_and_filter() {
@@ -34,6 +34,13 @@ async fn lists_turn_their_pages_and_filter() {
     assert_eq!(cancelled["data"].as_array().map(Vec::len), Some(1));
     let by_order = hub.get("/v1/payments?order_id=O+2").await.json();
     assert_eq!(by_order["data"][0]["payment_id"], json!(ids[2]));
+    let by_address = format!("/v1/payments?wallet_address={ADDRESS}&limit=3");
+    let by_address = hub.get(&by_address).await.json();
+    assert_eq!(by_address["data"].as_array().map(Vec::len), Some(3));
+    let other = "/v1/payments?wallet_address=TN3W4H6rK2ce4vX9YnFQHwKENnHjoxb3m9";
+    assert_eq!(hub.get(other).await.json()["data"], json!([]));
+    let unpaid = format!("/v1/payments?transaction_hash=0x{}", "ab".repeat(32));
+    assert_eq!(hub.get(&unpaid).await.json()["data"], json!([]));
 
     let events = hub.get("/v1/events?limit=2").await.json();
     assert_eq!(events["data"][0]["type"], "payment.created");
@@ -72,6 +79,17 @@ async fn bad_queries_are_refused_by_parameter() {
         ("/v1/payments?status=", "status"),
         ("/v1/payments?chain=eth", "chain"),
         ("/v1/payments?after=x", "after"),
+        (
+            "/v1/payments?wallet_address=T123",
+            "34 characters, this has 4",
+        ),
+        ("/v1/payments?wallet_address=", "wallet_address"),
+        (
+            "/v1/payments?wallet_address=TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6T",
+            "checksum",
+        ),
+        ("/v1/payments?transaction_hash=abc", "64 hexadecimal digits"),
+        ("/v1/payments?transaction_hash=", "transaction_hash"),
         ("/v1/payments?offset=2", "offset"),
         ("/v1/payments?%00=2", "\\0"),
         ("/v1/events?wait=26", "wait"),

@@ -14,9 +14,7 @@ use super::{
     base_url, bind, build, new_sandbox, print_line, print_text, run_sandbox, run_until_signal,
 };
 use crate::cli::{DEFAULT_DEMO_BLOCK_MS, DemoArgs};
-use crate::config::{
-    ChainConfig, Config, EndpointConfig, EndpointUrl, KeysConfigured, WalletConfig,
-};
+use crate::config::{ChainConfig, Config, EndpointConfig, EndpointUrl, WalletConfig};
 use crate::domain::account_key::{AccountKey, AddressIndex};
 use crate::domain::wallet::WalletName;
 
@@ -39,7 +37,6 @@ pub async fn run(args: DemoArgs, base: Config) -> anyhow::Result<()> {
         listen: listener.local_addr()?,
         ..config(base, &sandbox_listener, block_ms, folder.path())?
     };
-    config.check_bind(KeysConfigured::None)?;
     let (stop, stopped) = watch::channel(false);
     let chain = new_sandbox(&args.chain, block_ms);
     let sandbox_url = base_url(&sandbox_listener)?;
@@ -49,6 +46,7 @@ pub async fn run(args: DemoArgs, base: Config) -> anyhow::Result<()> {
         stopped.clone(),
     ));
     let hub = Hub::build(&config, build::Setting::Demo, Some(chain)).await?;
+    config.check_bind(hub.keys_configured())?;
     hub.restart_chains().await?;
     print_line("hub", &base_url(&listener)?);
     print_line("sandbox", &sandbox_url);

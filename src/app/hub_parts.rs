@@ -17,6 +17,7 @@ use super::pages::PAGES;
 use super::print_line;
 use crate::api::host::{self, Hosts};
 use crate::api::idempotency::InFlight;
+use crate::api::keyring::Keyring;
 use crate::api::live::{LiveContext, LiveLimits, Seats};
 use crate::api::pages::Pages;
 use crate::api::socket;
@@ -26,7 +27,7 @@ use crate::api::wire::WireEncoder;
 use crate::api::{self, ApiContext, ApiSettings, CallbackCheck, RunMode};
 use crate::chains::Chains;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{ClassicWebhooks, Config, KeylessAccess, PublicUrl, WebOrigin};
+use crate::config::{ClassicWebhooks, Config, KeylessAccess, KeysConfigured, PublicUrl, WebOrigin};
 use crate::delivery::attempt::CallbackSecrets;
 use crate::delivery::callback_url::CallbackUrl;
 use crate::delivery::dispatcher;
@@ -43,12 +44,14 @@ use crate::follower::{self, Follower, ProgressSink};
 use crate::hub::{self, announce};
 use crate::index::Index;
 use crate::janitor;
+use crate::key_uses::{self, KeyUses};
 use crate::ledger_task::{Announcer, Entropy, Ledger};
 use crate::sandbox::Sandbox;
 use crate::server::{self, descriptors::max_connections};
 use crate::shutdown::{self, Shutdown};
 use crate::store::redb::RedbStore;
 use crate::store::{Store, Write};
+use crate::trends::{self, Trends};
 
 /// How often the closing sockets are counted.
 const SOCKETS_LOOK: Duration = Duration::from_millis(10);
@@ -71,6 +74,8 @@ pub struct Hub {
     entropy: Arc<dyn Entropy>,
     seats: Arc<Seats>,
     gauges: Arc<Gauges>,
+    key_uses: Arc<KeyUses>,
+    trends: Arc<Trends>,
     /// The demo's chain, whose controls the hub serves too.
     sandbox: Option<Sandbox>,
 }
@@ -93,7 +98,13 @@ impl Hub {
         let index = Arc::new(Index::default());
         let ids = chains.iter().map(|chain| chain.spec.id);
         index.rebuild(ids, store.as_ref()).await?;
-        let (announcer, commits) = Announcer::new(Arc::clone(&index));
+        let trends = Trends::new(
+            Arc::clone(&clock),
+            chains.iter().map(|chain| chain.spec.id),
+            store.last_sequence(),
+        );
+        let trends = Arc::new(trends);
+        let (announcer, commits) = Announcer::new(Arc::clone(&index), Arc::clone(&trends));
         let announcer = Arc::new(announcer);
         store.observe(Arc::clone(&announcer) as _);
         let ledger = Ledger::new(
@@ -126,6 +137,8 @@ impl Hub {
             entropy,
             seats: Arc::default(),
             gauges: Arc::default(),
+            key_uses: Arc::default(),
+            trends,
             sandbox,
         })
     }
@@ -140,6 +153,11 @@ impl Hub {
             self.ledger.restart(chain.spec.id, head.header).await?;
         }
         Ok(())
+    }
+
+    /// Whether the data file holds any API key, so that the hub is guarded wherever it listens.
+    pub fn keys_configured(&self) -> KeysConfigured {
+        KeysConfigured::of(&self.store.api_keys())
     }
 
     /// The secret that webhooks are signed with, as receivers are given it.
@@ -170,6 +188,12 @@ impl Hub {
         let mut tasks = JoinSet::new();
         self.spawn_followers(&mut tasks, &stopped)?;
         self.spawn_dispatcher(&mut tasks, &stopped)?;
+        tasks.spawn(trends::run(
+            Arc::clone(&self.trends),
+            Arc::clone(&store) as _,
+            self.chains.clone(),
+            stopped.clone(),
+        ));
         let retention = self.config.retention;
         let (ledger, as_store, clock) = (
             self.ledger.clone(),
@@ -181,6 +205,11 @@ impl Hub {
             as_store,
             clock,
             retention,
+            stopped.clone(),
+        ));
+        tasks.spawn(key_uses::run(
+            Arc::clone(&self.key_uses),
+            self.ledger.clone(),
             stopped.clone(),
         ));
         let announcing = tokio::spawn(announce(self.commits, self.live));
@@ -206,6 +235,7 @@ impl Hub {
         stopped: &Shutdown,
     ) -> anyhow::Result<BoxedFilter<(Response,)>> {
         let live = Arc::new(self.live_context(stopped.clone()));
+        let keyring = live.keyring.clone();
         let sockets = socket::route(Arc::clone(&live));
         let http = api::routes(Arc::new(self.api_context(listener, live)?));
         let served = match &self.sandbox {
@@ -216,7 +246,10 @@ impl Hub {
             None => sockets.or(http).unify().boxed(),
         };
         Ok(match self.config.keyless {
-            KeylessAccess::LoopbackOnly => host::guard(self.hosts()).or(served).unify().boxed(),
+            KeylessAccess::LoopbackOnly => host::guard(self.hosts(), keyring)
+                .or(served)
+                .unify()
+                .boxed(),
             KeylessAccess::AnyAddress => served,
         })
     }
@@ -244,6 +277,7 @@ impl Hub {
             started_at: self.clock.now(),
             live,
             gauges: Arc::clone(&self.gauges),
+            trends: Arc::clone(&self.trends),
             callbacks: Arc::new(GuardedCallbacks(self.resolver.clone())),
             callback_secrets: self.secrets.clone(),
             pages: Pages::new(PAGES),
@@ -289,11 +323,17 @@ impl Hub {
             shutdown,
         );
         LiveContext {
+            keyring: self.keyring(),
             origins: self.socket_origins(),
             limits: self.live_limits(),
             seats: Arc::clone(&self.seats),
             ..usual
         }
+    }
+
+    fn keyring(&self) -> Keyring {
+        let keyring = Keyring::new(Arc::clone(&self.store) as _, Arc::clone(&self.clock));
+        keyring.joined(Arc::clone(&self.key_uses), self.announcer.keys_changed())
     }
 
     /// Behind a proxy the Host header may be another than the browser's, so the public URL is named beside the others.
@@ -352,6 +392,7 @@ impl Hub {
             entropy: Arc::clone(&self.entropy),
             due: Arc::clone(&self.announcer.deliveries_due),
             gauges: Arc::clone(&self.gauges),
+            trends: Arc::clone(&self.trends),
         };
         tasks.spawn(dispatcher::run(parts, stopped.clone(), self.config.drain));
         Ok(())

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::cli::{DEFAULT_BLOCK_MS, SandboxArgs, SandboxChainArgs};
 use crate::clock::SystemClock;
-use crate::config::{Config, KeysConfigured};
+use crate::config::Config;
 use crate::entropy::SystemEntropy;
 use crate::ledger_task::Entropy;
 use crate::sandbox::{self, Sandbox, SandboxOptions};
@@ -30,10 +30,10 @@ const SANDBOX_SHARE: usize = 8;
 
 /// Runs the hub against the configured chains until a signal ends it.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
-    config.check_bind(KeysConfigured::None)?;
-    let listener = bind(config.listen)?;
     let (stop, stopped) = watch::channel(false);
     let hub = hub_parts::Hub::build(&config, build::Setting::Real, None).await?;
+    config.check_bind(hub.keys_configured())?;
+    let listener = bind(config.listen)?;
     print_line("hub", &base_url(&listener)?);
     hub.tell_new_secret();
     run_until_signal(hub.run(listener, stopped), &stop).await

@@ -97,10 +97,6 @@ impl Environment {
         Some(text.map(|text| variable.form.tree(text)))
     }
 
-    pub(super) fn is_set(&self, variable: Variable) -> bool {
-        self.0.contains_key(variable.name)
-    }
-
     pub(super) fn warnings(&self) -> Vec<Warning> {
         let is_known = |name: &str| KNOWN.iter().any(|known| known.name == name);
         let unknown = self.0.keys().filter(|name| !is_known(name));

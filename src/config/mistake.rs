@@ -145,8 +145,6 @@ pub enum Problem {
     Filter(#[source] FilterError),
     #[error("{0}")]
     ChainName(#[source] ChainNameError),
-    #[error("{0}")]
-    Bind(#[source] BindRefused),
     #[error("it is more than max_expires_in_seconds ({most_seconds})")]
     ExpiryBeyondMost { most_seconds: u64 },
     #[error(
@@ -164,7 +162,7 @@ pub enum Problem {
 /// Why the hub does not serve at an address.
 #[derive(Debug, Error, PartialEq, Eq, Clone, Copy)]
 #[error(
-    "{listen} can be reached from other machines, and without API keys anyone there could use the hub: listen on 127.0.0.1, or set \"allow_unauthenticated\": true (PAYBELL_ALLOW_UNAUTHENTICATED=true) if something in front of it keeps strangers out"
+    "{listen} can be reached from other machines, and there is no API key yet, so anyone there could use the hub: make one with 'paybell keys create --name admin --scope admin', or listen on 127.0.0.1, or set \"allow_unauthenticated\": true (PAYBELL_ALLOW_UNAUTHENTICATED=true) if something in front of it keeps strangers out"
 )]
 pub struct BindRefused {
     pub listen: SocketAddr,

@@ -33,6 +33,7 @@ pub use wallet::WalletConfig;
 pub use web::{EndpointUrl, PublicUrl, WebOrigin};
 
 use crate::domain::amount::Amount;
+use crate::domain::api_keys::ApiKeys;
 use crate::logging::LogSettings;
 
 /// Where the hub listens unless told otherwise: loopback, port 5000.
@@ -118,7 +119,7 @@ pub enum KeylessAccess {
     AnyAddress,
 }
 
-/// Whether anyone has made an API key yet.
+/// Whether anyone has made an API key yet. A revoked one counts: it has locked the door.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeysConfigured {
     None,
@@ -132,6 +133,15 @@ pub enum AmbiguousAmounts {
     Reject,
     /// A transfer settles the one that was created first.
     OldestFirst,
+}
+
+impl KeysConfigured {
+    pub fn of(keys: &ApiKeys) -> Self {
+        match keys.is_empty() {
+            true => Self::None,
+            false => Self::Some,
+        }
+    }
 }
 
 impl Config {

@@ -15,7 +15,7 @@ use super::wallet::{private_look, read_wallets};
 use super::web::{PublicUrl, WebOrigin};
 use super::{
     AmbiguousAmounts, CallbackNetworks, CallbackSchemes, ClassicWebhooks, Config, KeylessAccess,
-    KeysConfigured, scalar,
+    scalar,
 };
 use crate::domain::amount::Amount;
 use crate::logging::{LogFilter, LogFormat, LogSettings};
@@ -206,19 +206,5 @@ pub(super) fn check_together(config: &Config, checker: &mut Checker) {
     if both_clean && config.default_expiry > config.max_expiry {
         let most_seconds = config.max_expiry.as_secs();
         checker.wrong(default_expiry, Problem::ExpiryBeyondMost { most_seconds });
-    }
-    // No version of the hub has API keys yet, so none can be configured.
-    if let Err(refused) = config.check_bind(KeysConfigured::None) {
-        let place = match checker.environment.is_set(env::LISTEN) {
-            true => Place::variable(env::LISTEN.name),
-            false => top.key("listen"),
-        };
-        let keyless = [
-            top.key("allow_unauthenticated"),
-            Place::variable(env::ALLOW_UNAUTHENTICATED.name),
-        ];
-        if keyless.iter().all(|place| checker.is_clean(place)) {
-            checker.wrong(place, Problem::Bind(refused));
-        }
     }
 }

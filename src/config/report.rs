@@ -8,7 +8,7 @@ use super::load::{Loaded, Origin};
 use super::mistake::{ConfigErrors, Warning};
 use super::{
     AmbiguousAmounts, CallbackNetworks, CallbackSchemes, ChainConfig, ChainKind, Config,
-    Confirmations, EndpointConfig, KeylessAccess, WalletConfig,
+    Confirmations, EndpointConfig, KeylessAccess, KeysConfigured, WalletConfig,
 };
 use crate::domain::account_key::AddressIndex;
 use crate::domain::amount::Decimals;
@@ -82,9 +82,13 @@ impl Lines {
 }
 
 fn add_serving(lines: &mut Lines, config: &Config) {
+    let is_reachable = config.check_bind(KeysConfigured::None).is_err();
     let access = match config.keyless {
-        KeylessAccess::LoopbackOnly => "this machine only",
         KeylessAccess::AnyAddress => "allowed without authentication",
+        KeylessAccess::LoopbackOnly if is_reachable => {
+            "needs an API key before it starts: paybell keys create"
+        }
+        KeylessAccess::LoopbackOnly => "this machine only",
     };
     lines.add("listen", format_args!("{} ({access})", config.listen));
     if let Some(url) = &config.public_url {

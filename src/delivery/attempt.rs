@@ -18,6 +18,7 @@ use crate::domain::outbox::Owing;
 use crate::domain::retry::Jitter;
 use crate::domain::signing_key::SigningKey;
 use crate::store::{CommitError, EventRow, StoreError, StoreIdentity, describe};
+use crate::trends::AcceptedWebhook;
 
 /// What signs callbacks.
 #[derive(Debug, Clone)]
@@ -96,7 +97,14 @@ pub async fn make(parts: &Parts, delivery: Delivery) -> Heard {
             took_ms: 0,
         };
     };
+    let accepted = accepted_webhook(&delivery, &event);
     let (report, told) = send(parts, &delivery, event, receiver, started).await;
+    if let (Outcome::Delivered, Some(accepted)) = (report.outcome, accepted) {
+        parts.trends.webhook_accepted(&AcceptedWebhook {
+            accepted_at: parts.clock.now(),
+            ..accepted
+        });
+    }
     let took_ms = u64::from(report.latency_ms);
     record(parts, report).await;
     Heard { told, took_ms }
@@ -112,6 +120,17 @@ async fn event_of(parts: &Parts, delivery: &Delivery) -> Option<EventRow> {
     tracing::error!(delivery = %delivery.id, why, "an event could not be read");
     tokio::time::sleep(ERROR_PAUSE).await;
     None
+}
+
+/// What the trends are told should it be accepted; nothing of one that was asked for by hand, long after its commit.
+fn accepted_webhook(delivery: &Delivery, event: &EventRow) -> Option<AcceptedWebhook> {
+    let since_commit = delivery.schedule_from == 0 && delivery.created_at == event.at;
+    since_commit.then_some(AcceptedWebhook {
+        kind: event.kind,
+        block_time: event.block_time,
+        committed_at: event.at,
+        accepted_at: event.at,
+    })
 }
 
 /// Nothing where the endpoint is disabled or gone: then it is not sent to.

@@ -28,6 +28,7 @@ use crate::due_bell::{DueBell, Ring, Rung};
 use crate::ledger_task::{Entropy, Ledger};
 use crate::shutdown::{self, Shutdown};
 use crate::store::{DueKey, Store, StoreError, describe};
+use crate::trends::Trends;
 
 /// Targets read in one go.
 const SURVEY_TARGETS: usize = 1_000;
@@ -60,6 +61,8 @@ pub struct Parts {
     pub due: Arc<DueBell>,
     /// Told how much is under way.
     pub gauges: Arc<Gauges>,
+    /// Told of every webhook that was accepted.
+    pub trends: Arc<Trends>,
 }
 
 /// Sends what falls due until `shutdown` turns true, then gives what is under way `drain` to finish.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::account_key::AccountId;
+use super::api_keys::{ApiKeys, KeyChange};
 use super::chain::BlockHeader;
 use super::claim::{Claim, ClaimKey, ClaimQuery};
 use super::delivery::{Delivery, DeliveryUpdate};
@@ -90,6 +91,7 @@ pub trait View {
     /// Events of the log from this number on.
     fn log(&self, from: Sequence, limit: usize) -> Result<Vec<LoggedEvent>, ViewError>;
     fn endpoints(&self) -> Result<Arc<Endpoints>, ViewError>;
+    fn api_keys(&self) -> Result<Arc<ApiKeys>, ViewError>;
     fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, ViewError>;
     /// What is owed to an account-wide endpoint, soonest first.
     fn owed_to(&self, endpoint: EndpointId, limit: usize) -> Result<Vec<Delivery>, ViewError>;
@@ -153,6 +155,7 @@ pub struct Changes {
     pub next_index: Option<(AccountId, NextIndex)>,
     pub answers: Vec<AnswerChange>,
     pub endpoints: Vec<EndpointChange>,
+    pub api_keys: Vec<KeyChange>,
     /// Of events that are in the log already.
     pub deliveries: Vec<DeliveryUpdate>,
     /// More of the same waits: the caller asks again.

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::amount::Amount;
 use super::amount_choice::{refuse_rivals, unique_amount};
+use super::api_keys::MAX_LIVE_KEYS;
 use super::chain::{Block, BlockHeader};
 use super::changes::{ChainChange, Changes, PaymentChange, Timer, Unfinished, View, ViewError};
 use super::draft::Draft;
@@ -88,6 +89,20 @@ pub enum Refusal {
     TooManyAttempts,
     #[error("the receiver of this payment's callbacks answered 410 and gets no more")]
     CallbackEnded,
+    #[error("there is no such API key")]
+    NoSuchKey,
+    #[error(
+        "the first API key must have the scope admin: without one nobody could make or revoke keys"
+    )]
+    FirstKeyMustBeAdmin,
+    #[error(
+        "this is the last key of scope admin: make another first, or revoke it on the hub's machine with 'paybell keys revoke'"
+    )]
+    LastAdminKey,
+    #[error("{MAX_LIVE_KEYS} API keys are in use already, and no more are kept: revoke one")]
+    TooManyKeys,
+    #[error("this needs an API key of scope admin that is in use")]
+    KeyNeeded,
 }
 
 /// What happens when two open payments on one address could claim the same transfer.

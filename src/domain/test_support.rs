@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::account_key::{AccountId, AccountKey, AddressIndex};
 use super::address::Address;
 use super::amount::Amount;
+use super::api_keys::ApiKeys;
 use super::chain::{Block, BlockHeader, Transfer};
 use super::changes::{ChainChange, Changes, Cursor, PaymentKeys, Timer, View, ViewError};
 use super::claim::{Claim, ClaimOrder, ClaimQuery, Width};
@@ -189,6 +190,7 @@ pub struct MemoryState {
     pub indices: BTreeMap<AccountId, NextIndex>,
     pub answers: BTreeMap<IdempotencyKey, KeptAnswer>,
     pub endpoints: Arc<Endpoints>,
+    pub api_keys: Arc<ApiKeys>,
     pub deliveries: BTreeMap<DeliveryId, Delivery>,
     pub attempts: BTreeMap<(DeliveryId, u32), Attempt>,
 }
@@ -236,6 +238,9 @@ impl MemoryState {
         }
         for change in &changes.endpoints {
             Arc::make_mut(&mut self.endpoints).apply(change);
+        }
+        for change in &changes.api_keys {
+            Arc::make_mut(&mut self.api_keys).apply(change);
         }
         for event in &changes.events {
             self.add_event(event);
@@ -523,6 +528,10 @@ impl View for MemoryState {
 
     fn endpoints(&self) -> Result<Arc<Endpoints>, ViewError> {
         Ok(Arc::clone(&self.endpoints))
+    }
+
+    fn api_keys(&self) -> Result<Arc<ApiKeys>, ViewError> {
+        Ok(Arc::clone(&self.api_keys))
     }
 
     fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, ViewError> {

@@ -11,6 +11,7 @@ use crate::chains::ChainSpec;
 use crate::domain::address::Address;
 use crate::domain::amount::{Amount, Decimals};
 use crate::domain::event::SealedEvent;
+use crate::domain::ids::Sequence;
 use crate::domain::ledger::{AmbiguityRule, AmountPolicy};
 use crate::domain::payment::Status;
 use crate::domain::test_support::{CHAIN, block, hash, id, payment, slot, transfer, usdt};
@@ -18,6 +19,7 @@ use crate::ledger_task::{Announcer, Entropy, EventEncoder};
 use crate::source::{Contents, Found, SearchLimits, Span};
 use crate::store::StoreIdentity;
 use crate::store::redb::{Location, Options, RedbStore, Threads};
+use crate::trends::Trends;
 
 const START: u64 = 100;
 const HEAD: u64 = 300;
@@ -171,13 +173,14 @@ fn store() -> Arc<RedbStore> {
 /// Runs one round of a follower that stands at the start and watches one payment. Returns what it left.
 async fn round(batches: Batches) -> (Arc<RedbStore>, Arc<Node>) {
     let (store, index) = (store(), Arc::new(Index::default()));
-    let (announcer, _commits) = Announcer::new(Arc::clone(&index));
+    let still = Arc::new(Still);
+    let trends = Trends::new(Arc::clone(&still) as _, [], Sequence(0));
+    let (announcer, _commits) = Announcer::new(Arc::clone(&index), Arc::new(trends));
     store.observe(Arc::new(announcer));
     let policy = AmountPolicy {
         ambiguity: AmbiguityRule::Reject,
         unique_cap: Amount::ZERO,
     };
-    let still = Arc::new(Still);
     let ledger = Ledger::new(
         store.clone(),
         still.clone(),

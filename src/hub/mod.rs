@@ -187,6 +187,7 @@ pub(crate) mod tests {
             kind: EventKind::Detected,
             at: UnixMs(sequence),
             payment,
+            block_time: None,
             body: Bytes::from(format!(r#"{{"sequence":{sequence}}}"#)),
         }
     }

@@ -8,6 +8,7 @@ use super::rows::{CursorHeights, State, Stored, status_place};
 use super::tables;
 use super::view::{WriteTable, WriteTables, cursor_of, database, get};
 use super::{StoreError, Write};
+use crate::domain::api_keys::{ApiKeys, KeyChange};
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::{AnswerChange, ChainChange, PaymentChange, PaymentKeys};
 use crate::domain::endpoints::{EndpointChange, Endpoints};
@@ -53,6 +54,7 @@ pub(super) struct Apply<'a, 'txn> {
     pub(super) tables: &'a mut WriteTables<'txn>,
     pub(super) state: &'a mut State,
     pub(super) endpoints: &'a mut Arc<Endpoints>,
+    pub(super) api_keys: &'a mut Arc<ApiKeys>,
 }
 
 impl Apply<'_, '_> {
@@ -68,6 +70,9 @@ impl Apply<'_, '_> {
         }
         for change in &write.changes.endpoints {
             self.endpoint(change)?;
+        }
+        for change in &write.changes.api_keys {
+            self.api_key(change)?;
         }
         for update in &write.changes.deliveries {
             self.delivery_update(update)?;
@@ -123,6 +128,16 @@ impl Apply<'_, '_> {
         }
     }
 
+    fn api_key(&mut self, change: &KeyChange) -> Result<(), StoreError> {
+        Arc::make_mut(self.api_keys).apply(change);
+        match change {
+            KeyChange::Put(key) | KeyChange::Used(key) => {
+                put(&mut self.tables.api_keys, &tables::api_key(key.id), key)
+            }
+            KeyChange::Remove(id) => remove(&mut self.tables.api_keys, &tables::api_key(*id)),
+        }
+    }
+
     fn payment(&mut self, change: &PaymentChange) -> Result<(), StoreError> {
         let (before, after) = (change.before.as_ref(), change.after.as_ref());
         let Some(payment) = after.or(before) else {
@@ -148,6 +163,8 @@ impl Apply<'_, '_> {
                         .orders
                         .insert(after.order_id.as_bytes(), id.as_slice())
                         .map_err(database)?;
+                    let place = tables::address_payment(after.address, after.id);
+                    mark(&mut self.tables.address_payments, &place)?;
                 }
             }
             None => self.remove_payment(payment)?,
@@ -203,6 +220,8 @@ impl Apply<'_, '_> {
     fn remove_payment(&mut self, payment: &Payment) -> Result<(), StoreError> {
         remove(&mut self.tables.payments, &tables::payment(payment.id))?;
         remove(&mut self.tables.orders, payment.order_id.as_bytes())?;
+        let place = tables::address_payment(payment.address, payment.id);
+        remove(&mut self.tables.address_payments, &place)?;
         for credit in &payment.credits {
             let key = TransferKey {
                 chain: payment.chain,

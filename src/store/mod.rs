@@ -25,6 +25,8 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use crate::domain::account_key::AccountId;
+use crate::domain::address::Address;
+use crate::domain::api_keys::ApiKeys;
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::{Changes, Cursor, View};
 use crate::domain::delivery::{Attempt, Delivery};
@@ -32,11 +34,11 @@ use crate::domain::endpoints::Endpoints;
 use crate::domain::event::{EventKind, LoggedEvent};
 use crate::domain::idempotency::{IdempotencyKey, KeptAnswer};
 use crate::domain::ids::{
-    ChainId, DeliveryId, EndpointId, EventId, Height, PaymentId, Sequence, TransferKey, UnixMs,
-    Watched,
+    ChainId, DeliveryId, EndpointId, EventId, Height, PaymentId, Sequence, TransferKey, TxId,
+    UnixMs, Watched,
 };
 use crate::domain::ledger::Refusal;
-use crate::domain::payment::{Payment, Status, TransferRecord};
+use crate::domain::payment::{CreditState, Payment, Status, TransferRecord};
 use crate::domain::target::Target;
 use crate::domain::transfer::TransferPlace;
 use crate::domain::wallet::NextIndex;
@@ -91,6 +93,8 @@ pub struct EventRow {
     pub kind: EventKind,
     pub at: UnixMs,
     pub payment: Option<PaymentId>,
+    /// Time of the block with the transfer that caused it, where one did.
+    pub block_time: Option<UnixMs>,
     /// The JSON object that sockets push and webhooks carry.
     pub body: Bytes,
 }
@@ -168,6 +172,25 @@ pub struct PaymentFilter {
     pub status: Option<Status>,
     pub chain: Option<ChainId>,
     pub order_id: Option<String>,
+    pub address: Option<Address>,
+    /// One of its transfers is credited to the payment.
+    pub transaction: Option<TxId>,
+}
+
+impl PaymentFilter {
+    pub fn wants(&self, payment: &Payment) -> bool {
+        let is_credited = |txid| {
+            let mut credits = payment.credits.iter();
+            credits.any(|c| c.txid == txid && c.state != CreditState::Reverted)
+        };
+        self.status.is_none_or(|status| payment.status == status)
+            && self.chain.is_none_or(|chain| payment.chain == chain)
+            && (self.order_id.as_ref()).is_none_or(|order| payment.order_id == *order)
+            && self
+                .address
+                .is_none_or(|address| payment.address == address)
+            && self.transaction.is_none_or(is_credited)
+    }
 }
 
 /// Which deliveries a list shows.
@@ -250,6 +273,8 @@ pub trait Store: Send + Sync + 'static {
     fn last_sequence(&self) -> Sequence;
     /// The account's webhook endpoints as of the last commit; cheap.
     fn endpoints(&self) -> Arc<Endpoints>;
+    /// All API keys as of the last commit; cheap.
+    fn api_keys(&self) -> Arc<ApiKeys>;
 
     async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError>;
     async fn payments(

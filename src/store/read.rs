@@ -2,14 +2,16 @@
 //!
 //! Blocking code; `redb.rs` runs it off the async threads. Every list has a limit.
 
+mod payments;
+
 use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase};
 
 use super::rows::Stored;
 use super::tables::{self, Bytes, Definition};
 use super::view::{cursor_of, database, get, keys};
 use super::{
-    DeliveryFilter, DueKey, DueTarget, EventRow, EventScope, Page, PaymentFilter, StoreError,
-    TransferFilter, WatchedPayment,
+    DeliveryFilter, DueKey, DueTarget, EventRow, EventScope, Page, StoreError, TransferFilter,
+    WatchedPayment,
 };
 use crate::domain::account_key::AccountId;
 use crate::domain::address::Address;
@@ -44,45 +46,6 @@ impl Snapshot {
 
     pub fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError> {
         get(&self.open(tables::PAYMENTS)?, &tables::payment(id))
-    }
-
-    pub fn payments(
-        &self,
-        filter: &PaymentFilter,
-        after: Option<PaymentId>,
-        limit: usize,
-    ) -> Result<Page<Payment, PaymentId>, StoreError> {
-        if let Some(order_id) = &filter.order_id {
-            return self.payment_of_order(order_id, filter);
-        }
-        let table = self.open(tables::PAYMENTS)?;
-        let matches = |p: &Payment| {
-            filter.status.is_none_or(|status| p.status == status)
-                && filter.chain.is_none_or(|chain| p.chain == chain)
-        };
-        let end = after.map(tables::payment);
-        let page = newest_first(&table, end.as_ref().map(|key| &key[..]), limit, matches)?;
-        Ok(Page {
-            items: page.items,
-            next: page.next.as_deref().and_then(tables::payment_from),
-        })
-    }
-
-    fn payment_of_order(
-        &self,
-        order_id: &str,
-        filter: &PaymentFilter,
-    ) -> Result<Page<Payment, PaymentId>, StoreError> {
-        let orders = self.open(tables::ORDERS)?;
-        let id = orders.get(order_id.as_bytes()).map_err(database)?;
-        let id = id.and_then(|guard| tables::payment_from(guard.value()));
-        let found = id.map(|id| self.payment(id)).transpose()?.flatten();
-        let items = found
-            .into_iter()
-            .filter(|p| filter.status.is_none_or(|status| p.status == status))
-            .filter(|p| filter.chain.is_none_or(|chain| p.chain == chain))
-            .collect();
-        Ok(Page { items, next: None })
     }
 
     pub fn kept_answer(&self, key: IdempotencyKey) -> Result<Option<KeptAnswer>, StoreError> {

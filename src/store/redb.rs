@@ -22,6 +22,7 @@ use super::{
     tables, takeover, unfinished,
 };
 use crate::domain::account_key::AccountId;
+use crate::domain::api_keys::ApiKeys;
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::Cursor;
 use crate::domain::delivery::{Attempt, Delivery};
@@ -34,10 +35,13 @@ use crate::domain::transfer::TransferPlace;
 use crate::domain::wallet::NextIndex;
 
 /// The format that this program writes; see the file's `meta` table. 2 has wallets, 3 assignments by hand, 4 webhook
-/// endpoints, an outbox for each target and kept answers; older files are taken over.
-const FORMAT: u32 = 4;
+/// endpoints, an outbox for each target and kept answers. 5 has the block times of events, every payment by its address,
+/// and API keys, which a program that does not know them would leave unguarded. Older files are taken over.
+const FORMAT: u32 = 5;
 /// The first format with an outbox for each target.
 const OUTBOX_BY_TARGET: u32 = 4;
+/// The first format with an index of all payments by their addresses.
+const PAYMENTS_BY_ADDRESS: u32 = 5;
 /// Plans that may wait for the writer; more wait in their callers.
 const QUEUE_PLANS: usize = 4_096;
 
@@ -323,6 +327,9 @@ fn prepare(db: &Database, path: &str, new_identity: &StoreIdentity) -> Result<()
     if found.is_some_and(|found| found < OUTBOX_BY_TARGET) {
         takeover::outbox_before_4(&txn)?;
     }
+    if found.is_some_and(|found| found < PAYMENTS_BY_ADDRESS) {
+        takeover::addresses_before_5(&txn)?;
+    }
     txn.commit().map_err(database)
 }
 
@@ -345,7 +352,9 @@ fn load(db: &Database) -> Result<(StoreIdentity, Current), StoreError> {
     let identity = get(&meta, tables::META_IDENTITY)?
         .ok_or_else(|| StoreError::Corrupt("the identity is missing".to_owned()))?;
     let endpoints = txn.open_table(tables::ENDPOINTS).map_err(database)?;
-    Ok((identity, writer::load_current(&meta, &endpoints)?))
+    let api_keys = txn.open_table(tables::API_KEYS).map_err(database)?;
+    let current = writer::load_current(&meta, &endpoints, &api_keys)?;
+    Ok((identity, current))
 }
 
 #[async_trait]
@@ -376,6 +385,10 @@ impl Store for RedbStore {
 
     fn endpoints(&self) -> Arc<Endpoints> {
         Arc::clone(&self.current().endpoints)
+    }
+
+    fn api_keys(&self) -> Arc<ApiKeys> {
+        Arc::clone(&self.current().api_keys)
     }
 
     async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError> {

@@ -4,7 +4,9 @@
 
 use redb::TableDefinition;
 
+use crate::domain::address::Address;
 use crate::domain::amount::Amount;
+use crate::domain::api_key::KeyId;
 use crate::domain::changes::Timer;
 use crate::domain::claim::{Claim, ClaimGroup, ClaimKey, Width};
 use crate::domain::idempotency::IdempotencyKey;
@@ -34,6 +36,8 @@ tables! {
     PAYMENTS = "payments";
     /// order id text -> payment
     ORDERS = "orders";
+    /// address, payment: all of them, whatever became of them, on whichever chain
+    ADDRESS_PAYMENTS = "address_payments";
     /// chain, address, rule, group, width, amount, payment -> tolerance
     CLAIMS = "claims";
     /// timer kind, chain, time, payment
@@ -72,6 +76,8 @@ tables! {
     ANSWER_TIMES = "answer_times";
     /// endpoint -> row
     ENDPOINTS = "endpoints";
+    /// API key -> row
+    API_KEYS = "api_keys";
 }
 
 /// What is owed, by time over all targets, as formats before 4 kept it: time, sequence, endpoint.
@@ -100,6 +106,15 @@ pub fn payment(id: PaymentId) -> [u8; 16] {
 
 pub fn payment_from(bytes: &[u8]) -> Option<PaymentId> {
     Some(PaymentId(uuid::Uuid::from_bytes(bytes.try_into().ok()?)))
+}
+
+/// The number at the start of a key that begins with its chain.
+pub fn leading_chain(key: &[u8]) -> Option<ChainId> {
+    Some(ChainId(u16::from_be_bytes(key.get(..2)?.try_into().ok()?)))
+}
+
+pub fn address_payment(address: Address, id: PaymentId) -> Vec<u8> {
+    [&address.as_bytes()[..], &payment(id)].concat()
 }
 
 /// Bytes of a claim's key before its width.
@@ -263,6 +278,10 @@ pub fn delivery_from(bytes: &[u8]) -> Option<DeliveryId> {
 }
 
 pub fn endpoint(id: EndpointId) -> [u8; 4] {
+    id.0.to_be_bytes()
+}
+
+pub const fn api_key(id: KeyId) -> [u8; 16] {
     id.0.to_be_bytes()
 }
 

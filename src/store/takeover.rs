@@ -7,10 +7,12 @@ use redb::{ReadableTable, WriteTransaction};
 
 use super::StoreError;
 use super::apply::mark;
+use super::rows::Stored;
 use super::tables;
 use super::view::{database, get};
 use crate::domain::delivery::{Delivery, DeliveryState};
 use crate::domain::ids::UnixMs;
+use crate::domain::payment::Payment;
 use crate::domain::target::Target;
 
 /// Formats before 4 kept what is due in one queue; now each target has its own. Row by row, so that memory does not
@@ -41,6 +43,27 @@ pub fn outbox_before_4(txn: &WriteTransaction) -> Result<(), StoreError> {
             "the outbox of an older format was taken over"
         );
         mark_heads(txn)?;
+    }
+    Ok(())
+}
+
+/// Formats before 5 found a payment's address only while it was open. Row by row, for the same reason.
+pub fn addresses_before_5(txn: &WriteTransaction) -> Result<(), StoreError> {
+    let payments = txn.open_table(tables::PAYMENTS).map_err(database)?;
+    let mut index = txn.open_table(tables::ADDRESS_PAYMENTS).map_err(database)?;
+    let mut count = 0_u64;
+    for entry in payments.range::<&[u8]>(..).map_err(database)? {
+        let (_, row) = entry.map_err(database)?;
+        let payment = Payment::decode(row.value())?;
+        let place = tables::address_payment(payment.address, payment.id);
+        mark(&mut index, &place)?;
+        count += 1;
+    }
+    if count > 0 {
+        tracing::info!(
+            payments = count,
+            "the payments of an older format can be found by their address now"
+        );
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use super::tables::{self, Bytes};
 use super::writer::Current;
 use super::{EventRow, StoreError};
 use crate::domain::account_key::AccountId;
+use crate::domain::api_keys::ApiKeys;
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::{Cursor, Timer, View, ViewError};
 use crate::domain::claim::{Claim, ClaimOrder, ClaimQuery, Width};
@@ -31,6 +32,7 @@ pub struct WriteTables<'txn> {
     pub meta: WriteTable<'txn>,
     pub payments: WriteTable<'txn>,
     pub orders: WriteTable<'txn>,
+    pub address_payments: WriteTable<'txn>,
     pub claims: WriteTable<'txn>,
     pub timers: WriteTable<'txn>,
     pub awaits: WriteTable<'txn>,
@@ -50,6 +52,7 @@ pub struct WriteTables<'txn> {
     pub answers: WriteTable<'txn>,
     pub answer_times: WriteTable<'txn>,
     pub endpoints: WriteTable<'txn>,
+    pub api_keys: WriteTable<'txn>,
 }
 
 impl<'txn> WriteTables<'txn> {
@@ -59,6 +62,7 @@ impl<'txn> WriteTables<'txn> {
             meta: open(tables::META)?,
             payments: open(tables::PAYMENTS)?,
             orders: open(tables::ORDERS)?,
+            address_payments: open(tables::ADDRESS_PAYMENTS)?,
             claims: open(tables::CLAIMS)?,
             timers: open(tables::TIMERS)?,
             awaits: open(tables::AWAITS)?,
@@ -78,6 +82,7 @@ impl<'txn> WriteTables<'txn> {
             answers: open(tables::ANSWERS)?,
             answer_times: open(tables::ANSWER_TIMES)?,
             endpoints: open(tables::ENDPOINTS)?,
+            api_keys: open(tables::API_KEYS)?,
         })
     }
 }
@@ -340,6 +345,10 @@ impl View for CommitView<'_, '_> {
 
     fn endpoints(&self) -> Result<Arc<Endpoints>, ViewError> {
         Ok(Arc::clone(&self.current.endpoints))
+    }
+
+    fn api_keys(&self) -> Result<Arc<ApiKeys>, ViewError> {
+        Ok(Arc::clone(&self.current.api_keys))
     }
 
     fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, ViewError> {

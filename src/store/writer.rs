@@ -13,6 +13,8 @@ use super::rows::{State, Stored};
 use super::tables;
 use super::view::{CommitView, WriteTables, database, get};
 use super::{CommitError, Plan, StoreError, Write};
+use crate::domain::api_key::ApiKey;
+use crate::domain::api_keys::ApiKeys;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::endpoints::Endpoints;
 use crate::domain::ids::EndpointId;
@@ -38,6 +40,7 @@ pub trait Publish: Send + 'static {
 pub struct Current {
     pub state: State,
     pub endpoints: Arc<Endpoints>,
+    pub api_keys: Arc<ApiKeys>,
 }
 
 /// Commits plans on the state that the one before left, and tells of them.
@@ -152,6 +155,7 @@ fn commit_group(
                         tables: &mut tables,
                         state: &mut current.state,
                         endpoints: &mut current.endpoints,
+                        api_keys: &mut current.api_keys,
                     }
                     .write(&write)?;
                     outcomes.push(Ok(Arc::new(write)));
@@ -184,11 +188,10 @@ fn run_plan(plan: Plan, view: &CommitView<'_, '_>) -> Result<Write, CommitError>
 pub fn load_current(
     meta: &impl ReadableTable<tables::Bytes, tables::Bytes>,
     endpoints: &impl ReadableTable<tables::Bytes, tables::Bytes>,
+    api_keys: &impl ReadableTable<tables::Bytes, tables::Bytes>,
 ) -> Result<Current, StoreError> {
-    let rows = endpoints.range::<&[u8]>(..).map_err(database)?;
-    let rows: Vec<Endpoint> = rows
-        .map(|entry| Endpoint::decode(entry.map_err(database)?.1.value()))
-        .collect::<Result<_, _>>()?;
+    let rows: Vec<Endpoint> = all_rows(endpoints)?;
+    let keys: Vec<ApiKey> = all_rows(api_keys)?;
     let newest: Option<EndpointId> = get(meta, tables::META_NEWEST_ENDPOINT)?;
     let callback_keys = get(meta, tables::META_CALLBACK_KEYS)?;
     Ok(Current {
@@ -198,5 +201,15 @@ pub fn load_current(
             newest.map_or(0, |id| id.0),
             callback_keys,
         )),
+        api_keys: Arc::new(ApiKeys::restore(keys)),
     })
+}
+
+/// Every row of a small table.
+fn all_rows<T: Stored>(
+    table: &impl ReadableTable<tables::Bytes, tables::Bytes>,
+) -> Result<Vec<T>, StoreError> {
+    let rows = table.range::<&[u8]>(..).map_err(database)?;
+    rows.map(|entry| T::decode(entry.map_err(database)?.1.value()))
+        .collect()
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fastrand::Rng;
 use paybell::domain::account_key::AccountId;
+use paybell::domain::api_keys::ApiKeys;
 use paybell::domain::chain::BlockHeader;
 use paybell::domain::changes::Cursor;
 use paybell::domain::delivery::{Attempt, Delivery};
@@ -146,6 +147,10 @@ impl Store for Gate {
 
     fn endpoints(&self) -> Arc<Endpoints> {
         self.store.endpoints()
+    }
+
+    fn api_keys(&self) -> Arc<ApiKeys> {
+        self.store.api_keys()
     }
 
     async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {

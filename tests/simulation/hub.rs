@@ -26,6 +26,7 @@ use paybell::source::Source;
 use paybell::source::endpoints::Endpoints;
 use paybell::store::redb::{Location, Options, RedbStore, Threads};
 use paybell::store::{Store, StoreError, StoreIdentity, Write};
+use paybell::trends::Trends;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -111,6 +112,7 @@ struct Shared<'a> {
     announcer: Arc<Announcer>,
     live: Arc<hub::Hub>,
     gauges: Arc<Gauges>,
+    trends: Arc<Trends>,
     stopped: watch::Receiver<bool>,
 }
 
@@ -172,7 +174,10 @@ impl<'a> Shared<'a> {
         let index = Arc::new(Index::default());
         let ids = chains.iter().map(|chain| chain.spec.id);
         index.rebuild(ids, store.as_ref()).await?;
-        let (announcer, commits) = Announcer::new(Arc::clone(&index));
+        let ids = chains.iter().map(|chain| chain.spec.id);
+        let clock = Arc::clone(&around.clock) as _;
+        let trends = Arc::new(Trends::new(clock, ids, store.last_sequence()));
+        let (announcer, commits) = Announcer::new(Arc::clone(&index), Arc::clone(&trends));
         let ledger = Ledger::new(
             Arc::clone(&store),
             Arc::clone(&around.clock) as _,
@@ -191,6 +196,7 @@ impl<'a> Shared<'a> {
             index,
             announcer: Arc::new(announcer),
             gauges: Arc::default(),
+            trends,
             stopped,
         };
         Ok((shared, commits))
@@ -231,6 +237,7 @@ impl<'a> Shared<'a> {
             entropy: Arc::clone(&self.around.entropy) as _,
             due: Arc::clone(&self.announcer.deliveries_due),
             gauges: Arc::clone(&self.gauges),
+            trends: Arc::clone(&self.trends),
         };
         let dispatching = dispatcher::run(parts, self.stopped.clone(), DRAIN);
         spawn(tasks, "the dispatcher", dispatching);

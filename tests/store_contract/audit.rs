@@ -6,9 +6,10 @@ use paybell::store::{
     Counters, DeliveryFilter, EventRow, EventScope, PaymentFilter, Store, TransferFilter,
 };
 
+use crate::domain::address::Address;
 use crate::domain::delivery::{Delivery, DeliveryState};
-use crate::domain::ids::{DeliveryId, PaymentId, Sequence, UnixMs};
-use crate::domain::payment::{Payment, Status, TransferRecord};
+use crate::domain::ids::{DeliveryId, PaymentId, Sequence, TransferKey, TxId, UnixMs};
+use crate::domain::payment::{Payment, Status, TransferRecord, TransferState};
 use crate::domain::target::Target;
 
 /// Small, so that walking a list turns many pages.
@@ -85,9 +86,49 @@ pub async fn whole(store: &dyn Store) {
             "found by its order id"
         );
     }
+    payments_are_found(store, &payments).await;
     accounts_are_past_their_payments(store, &payments).await;
     watched_is_what_payments_say(store, &payments).await;
     due_is_what_deliveries_say(store, &deliveries).await;
+}
+
+/// By its address and by the transactions credited to it, each payment is found, and no other.
+async fn payments_are_found(store: &dyn Store, all: &[Payment]) {
+    let addresses: BTreeSet<Address> = all.iter().map(|p| p.address).collect();
+    let by_address = addresses.into_iter().map(|address| PaymentFilter {
+        address: Some(address),
+        ..PaymentFilter::default()
+    });
+    let mut transactions = BTreeSet::new();
+    for payment in all {
+        transactions.extend(credited_by(store, payment).await);
+    }
+    let by_transaction = transactions.into_iter().map(|txid| PaymentFilter {
+        transaction: Some(txid),
+        ..PaymentFilter::default()
+    });
+    for filter in by_address.chain(by_transaction) {
+        let wanted = all.iter().filter(|p| filter.wants(p)).cloned();
+        let wanted: Vec<Payment> = wanted.collect();
+        assert_eq!(payments(store, &filter).await, wanted, "{filter:?}");
+    }
+}
+
+/// The transactions with a transfer that the store keeps as credited to this payment.
+async fn credited_by(store: &dyn Store, payment: &Payment) -> Vec<TxId> {
+    let mut found = Vec::new();
+    for credit in &payment.credits {
+        let key = TransferKey {
+            chain: payment.chain,
+            txid: credit.txid,
+            log_index: credit.log_index,
+        };
+        let transfer = store.transfer(key).await.unwrap();
+        if transfer.is_some_and(|t| t.state == TransferState::Credited(payment.id)) {
+            found.push(credit.txid);
+        }
+    }
+    found
 }
 
 fn recount(payments: &[Payment], deliveries: &[Delivery]) -> Counters {

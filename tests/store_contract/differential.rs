@@ -13,7 +13,7 @@ use crate::domain::claim::{ClaimGroup, ClaimOrder, ClaimQuery};
 use crate::domain::idempotency::{self, KeyedRequest};
 use crate::domain::ids::{ChainId, Height, PaymentId, TransferKey, UnixMs, Watched};
 use crate::domain::ledger::{self, AmbiguityRule, AmountPolicy, Refusal, Watching};
-use crate::domain::payment::{AmountMode, Finality, MatchRule, Payment, TransferState};
+use crate::domain::payment::{AmountMode, Finality, MatchRule, Payment, Status, TransferState};
 use crate::domain::test_support::*;
 use crate::domain::wallet;
 use crate::webhook_orders::{self, Order};
@@ -343,6 +343,29 @@ async fn run(seed: u64) -> (usize, usize) {
     (refused, simple.events.len())
 }
 
+/// Each with the others and without.
+fn filters() -> Vec<PaymentFilter> {
+    let mut filters = Vec::new();
+    for to in [None, Some(1), Some(3)] {
+        for transaction in (0..40).step_by(3).map(Some).chain([None]) {
+            for chain in [None, Some(CHAINS[0]), Some(CHAINS[1])] {
+                for status in [None, Some(Status::Completed), Some(Status::Pending)] {
+                    for order in [None, Some("order-1"), Some("order-7")] {
+                        filters.push(PaymentFilter {
+                            status,
+                            chain,
+                            order_id: order.map(str::to_owned),
+                            address: to.map(address),
+                            transaction: transaction.map(txid),
+                        });
+                    }
+                }
+            }
+        }
+    }
+    filters
+}
+
 async fn compare(real: &paybell::store::redb::RedbStore, simple: &MemoryState) {
     let asked = simple.clone();
     store::decide(real, move |view| {
@@ -357,6 +380,12 @@ async fn compare(real: &paybell::store::redb::RedbStore, simple: &MemoryState) {
         payments,
         simple.payments.values().cloned().collect::<Vec<_>>()
     );
+    for filter in filters() {
+        let listed = audit::payments(real, &filter).await;
+        let wanted = simple.payments.values().rev().filter(|p| filter.wants(p));
+        let wanted: Vec<Payment> = wanted.cloned().collect();
+        assert_eq!(listed, wanted, "{filter:?}");
+    }
     let events = audit::events(real, EventScope::All).await;
     let bodies: Vec<_> = events.iter().map(|e| e.body.clone()).collect();
     assert_eq!(

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use paybell::store::redb::{Location, RedbStore};
 use paybell::store::{DeliveryFilter, EventScope, PaymentFilter, Store, StoreError};
-use redb::{ReadableDatabase, TableDefinition, TableHandle};
+use redb::{ReadableDatabase, ReadableTableMetadata, TableDefinition, TableHandle};
 
+use crate::domain::changes::{Changes, PaymentChange};
 use crate::domain::delivery::{DeliveryState, GivenUp};
 use crate::domain::test_support::*;
 use crate::{audit, called_back, create, deliveries, store};
@@ -110,7 +111,47 @@ fn an_older_format_is_opened_and_marked_as_ours() {
     let db = redb::Database::create(&path).unwrap();
     let format = db.begin_read().unwrap().open_table(meta).unwrap();
     let format = format.get(key).unwrap().unwrap();
-    assert_eq!(format.value(), 4_u32.to_be_bytes());
+    assert_eq!(format.value(), 5_u32.to_be_bytes());
+}
+
+/// How many payments the index of addresses holds.
+fn places_of_addresses(db: &redb::Database) -> u64 {
+    let index: TableDefinition<&[u8], &[u8]> = TableDefinition::new("address_payments");
+    let index = db.begin_read().unwrap().open_table(index).unwrap();
+    index.len().unwrap()
+}
+
+/// A payment that is removed takes its place among those of its address along.
+#[tokio::test]
+async fn a_removed_payment_is_found_by_its_address_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data.redb");
+    let store = open(&path).unwrap();
+    for n in 1..=5 {
+        create(&store, called_back(n)).await.unwrap();
+    }
+    let removed = store.payment(id(2)).await.unwrap();
+    let changes = Changes {
+        payments: vec![PaymentChange {
+            before: removed,
+            after: None,
+        }],
+        ..Changes::default()
+    };
+    store::apply(&store, changes).await;
+    let filter = PaymentFilter {
+        address: Some(address(1)),
+        ..PaymentFilter::default()
+    };
+    let found = audit::payments(&store, &filter).await;
+    let ids: Vec<_> = found.iter().map(|p| p.id).collect();
+    assert_eq!(ids, [5, 4, 3, 1].map(id));
+    store.close();
+    drop(store);
+    assert_eq!(
+        places_of_addresses(&redb::Database::create(&path).unwrap()),
+        4
+    );
 }
 
 /// A file of format 3, table by table as the program before wrote it: payments 1 to 4 with callbacks at two shops, one of
@@ -165,6 +206,7 @@ async fn the_queue_of_format_3_is_shared_out_among_its_receivers() {
         store.close();
     }
     let db = redb::Database::create(&path).unwrap();
+    assert_eq!(places_of_addresses(&db), 4);
     let names: Vec<_> = db.begin_read().unwrap().list_tables().unwrap().collect();
     assert!(
         !names.iter().any(|table| table.name() == "due"),
@@ -202,7 +244,7 @@ fn a_newer_format_is_refused_and_left_alone() {
                 error,
                 StoreError::NewerFormat {
                     found: 77,
-                    known: 4,
+                    known: 5,
                     ..
                 }
             ),

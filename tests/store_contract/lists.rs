@@ -2,11 +2,12 @@
 
 use paybell::store::{DeliveryFilter, EventScope, PaymentFilter, Store, TransferFilter};
 
-use crate::domain::changes::ChainChange;
-use crate::domain::changes::Changes;
+use crate::domain::changes::{ChainChange, Changes, PaymentChange};
 use crate::domain::ids::{ChainId, Height, Sequence, TransferKey};
 use crate::domain::ledger;
-use crate::domain::payment::{Status, TransferRecord, TransferState, UnmatchedReason};
+use crate::domain::payment::{
+    Basis, Credit, CreditState, Status, TransferRecord, TransferState, UnmatchedReason,
+};
 use crate::domain::test_support::*;
 use crate::{audit, called_back, create, store};
 
@@ -53,7 +54,7 @@ async fn payments_by_every_filter() {
             let filter = PaymentFilter {
                 status,
                 chain,
-                order_id: None,
+                ..PaymentFilter::default()
             };
             let found: Vec<_> = audit::payments(&store, &filter)
                 .await
@@ -84,6 +85,7 @@ async fn an_order_with_other_filters() {
         status,
         chain,
         order_id: Some(order.to_owned()),
+        ..PaymentFilter::default()
     };
     for (given, found) in [
         (filter("order-6", None, None), 1),
@@ -99,6 +101,147 @@ async fn an_order_with_other_filters() {
         let page = store.payments(given.clone(), None, 10).await.unwrap();
         assert_eq!((page.items.len(), page.next), (found, None), "{given:?}");
     }
+}
+
+/// 60 payments on one address, every third cancelled; a transaction that pays three of them, on either chain another.
+#[tokio::test]
+async fn payments_by_address_and_by_transaction_with_other_filters() {
+    let store = filled().await;
+    let credited: Vec<TransferRecord> = [(0, 4), (0, 40), (0, 10), (1, 7)]
+        .into_iter()
+        .zip(0..)
+        .map(|((chain, n), log_index)| TransferRecord {
+            key: TransferKey {
+                chain: ChainId(chain),
+                txid: txid(5),
+                log_index,
+            },
+            from: address(9),
+            to: address(1),
+            amount: usdt(10),
+            height: Height(101),
+            block_time: slot(101),
+            state: TransferState::Credited(id(n)),
+            assigned: None,
+        })
+        .collect();
+    let mut payments = Vec::new();
+    for record in &credited {
+        let TransferState::Credited(id) = record.state else {
+            continue;
+        };
+        let before = store.payment(id).await.unwrap();
+        let after = before
+            .clone()
+            .map(|p| p.with(|p| p.credits.push(credit_of(record))));
+        payments.push(PaymentChange { before, after });
+    }
+    let changes = Changes {
+        transfers: credited,
+        payments,
+        ..Changes::default()
+    };
+    store::apply(&store, changes).await;
+    let (here, tx) = (Some(address(1)), Some(txid(5)));
+    for (address, transaction, chain, status, expected) in [
+        (
+            here,
+            None,
+            None,
+            Some(Status::Cancelled),
+            (1..=20).rev().map(|n| n * 3).collect(),
+        ),
+        (here, tx, None, None, vec![40, 10, 7, 4]),
+        (None, tx, None, None, vec![40, 10, 7, 4]),
+        (None, tx, Some(ChainId(1)), None, vec![7]),
+        (None, tx, Some(ChainId(2)), None, vec![]),
+        (
+            Some(crate::domain::test_support::address(2)),
+            tx,
+            None,
+            None,
+            vec![],
+        ),
+        (None, tx, None, Some(Status::Cancelled), vec![]),
+        (None, Some(txid(6)), None, None, vec![]),
+    ] {
+        let filter = PaymentFilter {
+            status,
+            chain,
+            address,
+            transaction,
+            order_id: None,
+        };
+        let found = audit::payments(&store, &filter).await;
+        let found: Vec<_> = found.iter().map(|p| p.id).collect();
+        let expected: Vec<_> = expected.into_iter().map(id).collect();
+        assert_eq!(found, expected, "{filter:?}");
+    }
+    let by_tx = PaymentFilter {
+        transaction: tx,
+        ..PaymentFilter::default()
+    };
+    let page = store
+        .payments(by_tx.clone(), Some(id(39)), 2)
+        .await
+        .unwrap();
+    assert_eq!(
+        page.items.iter().map(|p| p.id).collect::<Vec<_>>(),
+        [id(10), id(7)]
+    );
+    assert_eq!(page.next, Some(id(7)));
+    let by_address = PaymentFilter {
+        address: here,
+        ..PaymentFilter::default()
+    };
+    let page = store.payments(by_address, Some(id(3)), 2).await.unwrap();
+    assert_eq!((page.items.len(), page.next), (2, None));
+    audit::whole(&store).await;
+}
+
+fn credit_of(transfer: &TransferRecord) -> Credit {
+    Credit {
+        txid: transfer.key.txid,
+        log_index: transfer.key.log_index,
+        from: transfer.from,
+        amount: transfer.amount,
+        height: transfer.height,
+        block_time: transfer.block_time,
+        state: CreditState::Seen,
+        basis: Basis::Matched,
+    }
+}
+
+/// On a crowded address a page ends after so many rows, wherever it has come, and the walk goes on behind it.
+#[tokio::test]
+async fn a_page_of_a_crowded_address_has_a_bound() {
+    const MANY: u128 = 10_050;
+    let store = store::in_memory();
+    let payments = (1..=MANY)
+        .map(|n| PaymentChange {
+            before: None,
+            after: Some(payment(n).with(|p| {
+                p.order_id = format!("order-{n}");
+                if n <= 2 {
+                    p.status = Status::Expired;
+                }
+            })),
+        })
+        .collect();
+    let changes = Changes {
+        payments,
+        ..Changes::default()
+    };
+    store::apply(&store, changes).await;
+    let filter = PaymentFilter {
+        address: Some(address(1)),
+        status: Some(Status::Expired),
+        ..PaymentFilter::default()
+    };
+    let page = store.payments(filter.clone(), None, 5).await.unwrap();
+    assert!(page.items.is_empty());
+    assert_eq!(page.next, Some(id(MANY - 9_999)));
+    assert_eq!(audit::payments(&store, &filter).await.len(), 2);
 }
 
 /// A cursor is a place, not a row: it may name one that is gone or never was.

@@ -60,6 +60,7 @@ pub fn seal(view: &dyn View, mut changes: Changes) -> Result<Write, ViewError> {
             kind: event.kind,
             at: event.at,
             payment: event.payment.as_ref().map(|p| p.id),
+            block_time: event.transfer.map(|t| t.block_time),
             body: body(&event),
         },
     });

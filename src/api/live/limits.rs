@@ -32,7 +32,7 @@ pub struct LiveLimits {
     pub stream_chunk_bytes: usize,
     /// One frame must leave within this time, or the peer is taken for dead.
     pub write_within: Duration,
-    /// The store, or whoever keeps the keys, must answer within this time.
+    /// The store must answer within this time.
     pub lookup_within: Duration,
     /// How long a closed socket waits for the peer's own close.
     pub linger: Duration,

@@ -12,9 +12,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::api::socket::access::{Keys, OpenAccess};
+use crate::api::keyring::Keyring;
 use crate::api::socket::handshake::Origins;
-use crate::api::token::ClientTokens;
 use crate::api::wire::{self, PaymentObject};
 use crate::chains::Chains;
 use crate::clock::Clock;
@@ -32,8 +31,7 @@ pub type PaymentEncoder = Arc<dyn Fn(&Payment) -> Bytes + Send + Sync>;
 pub struct LiveContext {
     pub hub: Arc<Hub>,
     pub store: Arc<dyn Store>,
-    pub tokens: ClientTokens,
-    pub keys: Arc<dyn Keys>,
+    pub keyring: Keyring,
     pub clock: Arc<dyn Clock>,
     pub snapshot: PaymentEncoder,
     /// Pages of other hosts that may open sockets.
@@ -45,7 +43,7 @@ pub struct LiveContext {
 }
 
 impl LiveContext {
-    /// With the usual limits, no keys, and no pages but the hub's own.
+    /// With the usual limits, and no pages but the hub's own.
     pub fn new(
         hub: Arc<Hub>,
         store: Arc<dyn Store>,
@@ -55,9 +53,8 @@ impl LiveContext {
     ) -> Self {
         Self {
             hub,
-            tokens: ClientTokens::new(store.identity().token_secret),
+            keyring: Keyring::new(Arc::clone(&store), Arc::clone(&clock)),
             store,
-            keys: Arc::new(OpenAccess),
             clock,
             snapshot: Arc::new(move |payment| {
                 let object = PaymentObject::new(payment, &chains).for_payer();

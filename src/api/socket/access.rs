@@ -1,97 +1,29 @@
-//! What a socket's credential opens. Refuses to store keys: whoever keeps them answers [`Keys`].
-
-use async_trait::async_trait;
+//! What a socket's credential opens. Refuses to judge credentials: that is the keyring's.
 
 use super::replies::{ErrorCode, Refusal};
-use crate::api::token::{ClientTokens, TokenError};
-use crate::domain::ids::{PaymentId, UnixMs};
-use crate::store::{EventScope, StoreError};
+use crate::api::auth::Caller;
+use crate::api::keyring::{Denied, Keyring};
+use crate::store::EventScope;
 
-/// What an API key begins with; everything else is taken for a client token.
-const API_KEY_PREFIX: &str = "pb_";
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyVerdict {
-    /// The key, or its absence, lets everything be looked at.
-    MayLook,
-    Refused,
-}
-
-/// Knows the API keys, and whether one is needed at all.
-#[async_trait]
-pub trait Keys: Send + Sync + 'static {
-    /// # Errors
-    /// The keys could not be looked up.
-    async fn verdict(&self, key: Option<&str>) -> Result<KeyVerdict, StoreError>;
-}
-
-/// A loopback hub without keys: no key is needed, and none can be right.
-#[derive(Debug, Clone, Copy)]
-pub struct OpenAccess;
-
-#[async_trait]
-impl Keys for OpenAccess {
-    async fn verdict(&self, key: Option<&str>) -> Result<KeyVerdict, StoreError> {
-        Ok(match key {
-            None => KeyVerdict::MayLook,
-            Some(_) => KeyVerdict::Refused,
-        })
-    }
-}
-
-/// What a connected socket may look at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Grant {
-    Everything,
-    Payment(PaymentId),
-}
-
-impl Grant {
-    pub fn covers(self, channel: EventScope) -> bool {
-        match (self, channel) {
-            (Self::Everything, _) => true,
-            (Self::Payment(own), EventScope::Payment(asked)) => own == asked,
-            (Self::Payment(_), EventScope::All) => false,
-        }
-    }
-}
-
-/// Judges the credential of a `connect`.
+/// Judges the credential of a `connect`. Every scope of an API key may look.
 ///
 /// # Errors
-/// `unauthorized` for a missing, unknown or expired credential; `unavailable` where nobody could tell.
-pub async fn admit(
-    keys: &dyn Keys,
-    tokens: &ClientTokens,
-    credential: Option<&str>,
-    now: UnixMs,
-) -> Result<Grant, Refusal> {
-    if let Some(token) = credential.filter(|c| !c.starts_with(API_KEY_PREFIX)) {
-        return tokens
-            .verify(token, now)
-            .map(Grant::Payment)
-            .map_err(|e: TokenError| Refusal::new(ErrorCode::Unauthorized, e.to_string()));
-    }
-    match keys.verdict(credential).await {
-        Ok(KeyVerdict::MayLook) => Ok(Grant::Everything),
-        Ok(KeyVerdict::Refused) => Err(Refusal::new(
-            ErrorCode::Unauthorized,
-            match credential {
-                None => "connect needs a client token or an API key",
-                Some(_) => "the API key is unknown or revoked",
-            },
-        )),
-        Err(error) => {
-            tracing::warn!(%error, "API keys could not be looked up for a socket");
-            Err(unavailable())
-        }
-    }
+/// `unauthorized` for a missing, unknown or expired credential.
+pub fn admit(keyring: &Keyring, credential: Option<&str>) -> Result<Caller, Refusal> {
+    keyring.admit(credential).map_err(|denied| {
+        let text = match denied {
+            Denied::Missing => "connect needs a client token or an API key".to_owned(),
+            other => other.to_string(),
+        };
+        Refusal::new(ErrorCode::Unauthorized, text)
+    })
 }
 
-/// Nobody could tell whether a key is good.
-pub fn unavailable() -> Refusal {
-    Refusal::new(
-        ErrorCode::Unavailable,
-        "the API keys cannot be looked up right now",
-    )
+/// Whether a caller may listen to a channel: a payer to its own payment's.
+pub fn covers(caller: Caller, channel: EventScope) -> bool {
+    match (caller, channel) {
+        (Caller::Payer(own), EventScope::Payment(asked)) => own == asked,
+        (Caller::Payer(_), EventScope::All) => false,
+        (Caller::Anyone | Caller::Key(..) | Caller::Operator, _) => true,
+    }
 }

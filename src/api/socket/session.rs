@@ -3,19 +3,21 @@
 //! A session is one task and does one thing at a time, so that a channel's events cannot overtake the reply that they
 //! follow. Everything it waits for is bounded. Refuses to know frames, HTTP and where events come from.
 
-use std::pin::pin;
+use std::future::pending;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
-use super::access::{self, Grant};
+use super::access;
 use super::commands::{self, Command, CommandId, Inbound, Violation};
 use super::heartbeat::{Beat, Heartbeat};
 use super::line::{Line, LineError, Received};
 use super::pace::{Pace, PaceVerdict};
 use super::replies::{self, CloseCode, ErrorCode, PING, Refusal};
+use crate::api::auth::Caller;
 use crate::api::live::LiveContext;
 use crate::api::live::history::{self, HistoryError, Since};
 use crate::domain::ids::Sequence;
@@ -62,7 +64,9 @@ pub struct Session<S> {
     outbox: Arc<Outbox>,
     channels: Vec<Channel>,
     /// Absent until `connect`.
-    grant: Option<Grant>,
+    caller: Option<Caller>,
+    /// Ends when the caller's right does.
+    ended: Pin<Box<dyn Future<Output = ()> + Send>>,
     heart: Heartbeat,
     pace: Pace,
     refused_channels: u32,
@@ -76,7 +80,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             heart: Heartbeat::new(&context.limits, now),
             pace: Pace::new(&context.limits, now),
             channels: Vec::new(),
-            grant: None,
+            caller: None,
+            ended: Box::pin(pending()),
             refused_channels: 0,
             context,
             line,
@@ -105,6 +110,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             let step = tokio::select! {
                 biased;
                 () = &mut closing => self.say_goodbye().await,
+                () = &mut self.ended => Err(Ending::Close(CloseCode::BadToken, "credential revoked")),
                 () = &mut timer => self.beat().await,
                 received = self.line.receive() => self.hear(received).await,
                 () = self.outbox.ready() => self.deliver().await,
@@ -155,8 +161,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     async fn obey(&mut self, id: &CommandId, command: Command) -> Result<(), Ending> {
-        match (command, self.grant) {
-            (Command::Connect { token }, None) => self.connect(id, token).await,
+        match (command, self.caller) {
+            (Command::Connect { token }, None) => self.connect(id, token.as_deref()).await,
             (Command::Connect { .. }, Some(_)) => {
                 let refusal = Refusal::new(ErrorCode::BadRequest, "already connected");
                 self.send(replies::refused(id, &refusal)).await
@@ -166,37 +172,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 self.send(replies::refused(id, &refusal)).await?;
                 Err(Ending::Close(CloseCode::BadToken, "connect comes first"))
             }
-            (Command::Subscribe { channel, since }, Some(grant)) => {
-                self.subscribe(id, grant, channel, since).await
+            (Command::Subscribe { channel, since }, Some(caller)) => {
+                self.subscribe(id, caller, channel, since).await
             }
             (Command::Unsubscribe { channel }, Some(_)) => self.unsubscribe(id, channel).await,
         }
     }
 
-    async fn connect(&mut self, id: &CommandId, token: Option<String>) -> Result<(), Ending> {
-        let context = Arc::clone(&self.context);
-        let admission = access::admit(
-            context.keys.as_ref(),
-            &context.tokens,
-            token.as_deref(),
-            context.clock.now(),
-        );
-        let admission = timeout(context.limits.lookup_within, admission)
-            .await
-            .unwrap_or_else(|_| Err(access::unavailable()));
-        match admission {
-            Ok(grant) => {
-                self.grant = Some(grant);
+    async fn connect(&mut self, id: &CommandId, token: Option<&str>) -> Result<(), Ending> {
+        match access::admit(&self.context.keyring, token) {
+            Ok(caller) => {
+                self.caller = Some(caller);
+                self.ended = Box::pin(self.context.keyring.end_of(caller));
                 self.heart.connected(Instant::now());
-                let ping = context.limits.ping_every.as_secs().max(1);
+                let ping = self.context.limits.ping_every.as_secs().max(1);
                 self.send(replies::connected(id, ping)).await
             }
             Err(refusal) => {
                 self.send(replies::refused(id, &refusal)).await?;
-                match refusal.code {
-                    ErrorCode::Unauthorized => Err(Ending::Close(CloseCode::BadToken, "bad token")),
-                    _ => Ok(()),
-                }
+                Err(Ending::Close(CloseCode::BadToken, "bad token"))
             }
         }
     }
@@ -204,11 +198,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     async fn subscribe(
         &mut self,
         id: &CommandId,
-        grant: Grant,
+        caller: Caller,
         channel: EventScope,
         since: Option<Since>,
     ) -> Result<(), Ending> {
-        match self.try_subscribe(id, grant, channel, since).await {
+        match self.try_subscribe(id, caller, channel, since).await {
             Ok(reply) => self.send(reply).await,
             Err(refusal) => {
                 self.send(replies::refused(id, &refusal)).await?;
@@ -221,11 +215,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     async fn try_subscribe(
         &mut self,
         id: &CommandId,
-        grant: Grant,
+        caller: Caller,
         scope: EventScope,
         since: Option<Since>,
     ) -> Result<Bytes, Refusal> {
-        self.may_subscribe(grant, scope)?;
+        self.may_subscribe(caller, scope)?;
         let subscription = Hub::subscribe(&self.context.hub, scope, &self.outbox);
         let history = history::read(&self.context, scope, since)
             .await
@@ -244,8 +238,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         ))
     }
 
-    fn may_subscribe(&self, grant: Grant, scope: EventScope) -> Result<(), Refusal> {
-        if !grant.covers(scope) {
+    fn may_subscribe(&self, caller: Caller, scope: EventScope) -> Result<(), Refusal> {
+        if !access::covers(caller, scope) {
             return Err(Refusal::new(
                 ErrorCode::Forbidden,
                 "the client token opens its own payment's channel only",

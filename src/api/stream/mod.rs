@@ -18,6 +18,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderVal
 use warp::reply::{Reply, Response};
 
 use super::ApiContext;
+use super::auth::Caller;
 use super::live::history::{self, History, HistoryError, Since, Start};
 use super::live::{LiveContext, SeatKind};
 use super::mistake::Quoted;
@@ -41,14 +42,20 @@ pub async fn of_payment(
     id: &str,
     query: &str,
     headers: &HeaderMap,
+    caller: Caller,
 ) -> Result<Response, Problem> {
     let id = v1::parse_id(id)?;
-    open(&ctx.live, EventScope::Payment(id), query, headers).await
+    open(&ctx.live, EventScope::Payment(id), query, headers, caller).await
 }
 
 /// The stream of everything.
-pub async fn all(ctx: &ApiContext, query: &str, headers: &HeaderMap) -> Result<Response, Problem> {
-    open(&ctx.live, EventScope::All, query, headers).await
+pub async fn all(
+    ctx: &ApiContext,
+    query: &str,
+    headers: &HeaderMap,
+    caller: Caller,
+) -> Result<Response, Problem> {
+    open(&ctx.live, EventScope::All, query, headers, caller).await
 }
 
 /// What `HEAD` is told: how a stream would begin. None is started.
@@ -61,6 +68,7 @@ async fn open(
     scope: EventScope,
     query: &str,
     headers: &HeaderMap,
+    caller: Caller,
 ) -> Result<Response, Problem> {
     let since = left_off(query, headers)?;
     if live.is_shutting_down() {
@@ -89,6 +97,7 @@ async fn open(
         subscription,
         history.newest,
         opening.freeze(),
+        live.keyring.end_of(caller),
     );
     let body = SyncStream(Mutex::new(Box::pin(session.into_chunks())));
     Ok(with_headers(warp::reply::stream(body).into_response()))

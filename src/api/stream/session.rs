@@ -33,6 +33,8 @@ pub struct Session {
     ping: Interval,
     /// Ends when it is this stream's turn to go.
     leave: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// Ends when the caller's right does.
+    ended: Pin<Box<dyn Future<Output = ()> + Send>>,
     _subscription: Subscription,
     _seat: Seat,
 }
@@ -45,6 +47,7 @@ impl Session {
         subscription: Subscription,
         told: Sequence,
         opening: Bytes,
+        ended: impl Future<Output = ()> + Send + 'static,
     ) -> Self {
         let every = context.limits.stream_ping_every;
         let mut ping = interval_at(Instant::now() + every, every);
@@ -52,6 +55,7 @@ impl Session {
         let delay = context.limits.shutdown_delay(seat.number());
         Self {
             leave: Box::pin(context.turn_to_leave(delay)),
+            ended: Box::pin(ended),
             context,
             outbox,
             told,
@@ -86,6 +90,10 @@ impl Session {
                     let rest = self.collect(usize::MAX);
                     self.stage = Stage::Over;
                     return Some(rest).filter(|rest| !rest.is_empty());
+                }
+                () = &mut self.ended => {
+                    self.stage = Stage::Over;
+                    return Some(passing_record("error", br#"{"code":"unauthorized"}"#));
                 }
                 () = self.outbox.ready() => {
                     let chunk = self.collect(self.context.limits.stream_chunk_bytes);

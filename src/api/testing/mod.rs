@@ -24,7 +24,7 @@ use crate::delivery::attempt::CallbackSecrets;
 use crate::delivery::signature::Secret;
 use crate::domain::address::Address;
 use crate::domain::amount::{Amount, Decimals};
-use crate::domain::ids::{ChainId, Height, PaymentId, UnixMs};
+use crate::domain::ids::{ChainId, Height, PaymentId, Sequence, UnixMs};
 use crate::domain::ledger::{AmbiguityRule, AmountPolicy};
 use crate::domain::payment::{Finality, Payment};
 use crate::domain::test_support::wallet;
@@ -32,6 +32,7 @@ use crate::domain::wallet::Wallets;
 use crate::hub;
 use crate::ledger_task::{Entropy, Ledger};
 use crate::store::Store;
+use crate::trends::Trends;
 pub use store::{MemoryStore, Mood};
 
 pub const ADDRESS: &str = "TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t";
@@ -192,6 +193,7 @@ impl Hub {
             Arc::new(encoder),
             policy,
         );
+        let trends = Arc::new(Trends::new(Arc::clone(&clock), [ChainId(0)], Sequence(0)));
         let (shutdown, signal) = watch::channel(false);
         let live = Arc::new(LiveContext {
             limits,
@@ -215,6 +217,7 @@ impl Hub {
             started_at: NOW.minus_ms(60_500),
             live,
             gauges: Arc::default(),
+            trends,
             callbacks: Arc::new(HttpsOnly),
             callback_secrets: CallbackSecrets::new(secrets, store.identity()),
             pages: Pages::new(&PAGES),

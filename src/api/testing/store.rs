@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 
 use crate::domain::account_key::AccountId;
+use crate::domain::api_keys::ApiKeys;
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::{Cursor, Timer, View, ViewError};
 use crate::domain::claim::{Claim, ClaimKey, ClaimQuery};
@@ -40,6 +41,7 @@ pub struct Rows {
     pub deliveries: Vec<Delivery>,
     pub attempts: BTreeMap<DeliveryId, Vec<Attempt>>,
     pub endpoints: Arc<Endpoints>,
+    pub api_keys: Arc<ApiKeys>,
     pub indices: BTreeMap<AccountId, NextIndex>,
     pub answers: BTreeMap<IdempotencyKey, KeptAnswer>,
 }
@@ -175,6 +177,9 @@ impl View for Rows {
     fn endpoints(&self) -> Result<Arc<Endpoints>, ViewError> {
         Ok(Arc::clone(&self.endpoints))
     }
+    fn api_keys(&self) -> Result<Arc<ApiKeys>, ViewError> {
+        Ok(Arc::clone(&self.api_keys))
+    }
     fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, ViewError> {
         Ok(self.deliveries.iter().find(|d| d.id == id).cloned())
     }
@@ -212,6 +217,9 @@ impl Store for MemoryStore {
         rows.answers.extend(kept);
         for change in &write.changes.endpoints {
             Arc::make_mut(&mut rows.endpoints).apply(change);
+        }
+        for change in &write.changes.api_keys {
+            Arc::make_mut(&mut rows.api_keys).apply(change);
         }
         for event in &write.events {
             rows.add(event);
@@ -251,8 +259,7 @@ impl Store for MemoryStore {
             .values()
             .rev()
             .filter(|p| after.is_none_or(|after| p.id < after))
-            .filter(|p| filter.status.is_none_or(|status| p.status == status))
-            .filter(|p| filter.order_id.as_ref().is_none_or(|id| p.order_id == *id))
+            .filter(|p| filter.wants(p))
             .take(limit + 1)
             .cloned()
             .collect();
@@ -335,6 +342,9 @@ impl Store for MemoryStore {
     }
     fn endpoints(&self) -> Arc<Endpoints> {
         Arc::clone(&self.rows().endpoints)
+    }
+    fn api_keys(&self) -> Arc<ApiKeys> {
+        Arc::clone(&self.rows().api_keys)
     }
     async fn due_targets(
         &self,

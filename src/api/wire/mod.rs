@@ -6,6 +6,7 @@ mod chain_face;
 pub mod delivery;
 pub mod endpoint;
 pub mod event;
+pub mod key;
 pub mod list;
 pub mod payment;
 pub mod scalar;

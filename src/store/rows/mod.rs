@@ -3,6 +3,7 @@
 //! A row type here never changes; a new shape gets a new version. Refuses rows of versions it does not know.
 
 mod answer;
+mod api_key;
 mod endpoint;
 mod outbox;
 mod payment;

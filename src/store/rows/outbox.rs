@@ -20,30 +20,52 @@ pub struct EventRowBytes {
     body: Vec<u8>,
 }
 
-impl Stored for EventRow {
-    type Row = EventRowBytes;
-    const NAME: &'static str = "an event";
+/// Version 2 of an event's row: version 1, and the time of the block that caused it.
+#[derive(Serialize, Deserialize)]
+pub struct EventRowBytes2 {
+    first: EventRowBytes,
+    block_time: Option<u64>,
+}
 
-    fn to_row(&self) -> EventRowBytes {
-        EventRowBytes {
+impl Stored for EventRow {
+    type Row = EventRowBytes2;
+    const NAME: &'static str = "an event";
+    const VERSION: u8 = 2;
+
+    fn to_row(&self) -> EventRowBytes2 {
+        let first = EventRowBytes {
             sequence: self.sequence.0,
             id: self.id.0,
             kind: self.kind.as_str().to_owned(),
             at: self.at.0,
             payment: self.payment.map(|p| *p.0.as_bytes()),
             body: self.body.to_vec(),
+        };
+        EventRowBytes2 {
+            first,
+            block_time: self.block_time.map(|at| at.0),
         }
     }
 
-    fn from_row(row: EventRowBytes) -> Option<Self> {
+    fn from_row(row: EventRowBytes2) -> Option<Self> {
+        let (row, block_time) = (row.first, row.block_time);
         Some(Self {
             sequence: Sequence(row.sequence),
             id: EventId(row.id),
             kind: EventKind::parse(&row.kind)?,
             at: UnixMs(row.at),
             payment: row.payment.map(|p| PaymentId(uuid::Uuid::from_bytes(p))),
+            block_time: block_time.map(UnixMs),
             body: row.body.into(),
         })
+    }
+
+    fn older_row(version: u8, bytes: &[u8]) -> Option<Result<EventRowBytes2, postcard::Error>> {
+        let row = (version == 1).then(|| postcard::from_bytes(bytes))?;
+        Some(row.map(|first| EventRowBytes2 {
+            first,
+            block_time: None,
+        }))
     }
 }
 

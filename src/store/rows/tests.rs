@@ -1,12 +1,14 @@
 //! Rows of older versions, byte for byte as they were written, still read.
 
 use super::Stored;
-use crate::domain::ids::UnixMs;
+use crate::domain::event::EventKind;
+use crate::domain::ids::{EventId, Sequence, UnixMs};
 use crate::domain::payment::{
     Assignment, Basis, Credit, CreditState, Payment, Status, TransferRecord, TransferState,
     UnmatchedReason,
 };
-use crate::domain::test_support::{Adjust, address, id, key, payment, slot, txid, usdt};
+use crate::domain::test_support::{Adjust, CREATED, address, id, key, payment, slot, txid, usdt};
+use crate::store::EventRow;
 
 const PAYMENT_V1: &str = "0100000000000000000000000000000001000101010101010101010101010101010101010101076f726465722d\
     3180ade20480ade20400000000c8ffa7ffbc3164a8a7baffbc3180a30505010700000100000000000000010000\
@@ -15,6 +17,8 @@ const PAYMENT_V1: &str = "010000000000000000000000000000000100010101010101010101
 const TRANSFER_V1: &str = "010000000000000000010000000000000000000000000000000000000000000000000309090909090909090909\
     0909090909090909090901010101010101010101010101010101010101018092f401658097a8ffbc3101010100\
     000000000000000000000000000001";
+const EVENT_V1: &str = "0101010f7061796d656e742e63726561746564c8ffa7ffbc310100000000000000000000000000000001347061796d656e742e\
+    637265617465642030303030303030302d303030302d303030302d303030302d303030303030303030303031";
 
 fn cancelled() -> Payment {
     payment(1).with(|p| {
@@ -50,6 +54,18 @@ fn unmatched() -> TransferRecord {
     }
 }
 
+fn created_event() -> EventRow {
+    EventRow {
+        sequence: Sequence(1),
+        id: EventId(1),
+        kind: EventKind::Created,
+        at: CREATED,
+        payment: Some(id(1)),
+        block_time: None,
+        body: format!("payment.created {}", id(1)).into(),
+    }
+}
+
 fn bytes(hex_digits: &str) -> Vec<u8> {
     hex::decode(hex_digits).expect("hexadecimal")
 }
@@ -64,6 +80,8 @@ fn rows_of_older_versions_still_read() {
     assert_eq!(old, cancelled());
     let old = TransferRecord::decode(&bytes(TRANSFER_V1)).expect("a transfer");
     assert_eq!(old, unmatched());
+    let old = EventRow::decode(&bytes(EVENT_V1)).expect("an event");
+    assert_eq!(old, created_event());
 }
 
 #[test]
@@ -80,6 +98,10 @@ fn what_is_written_now_comes_back_whole() {
     });
     let row = transfer.encode().expect("a row");
     assert_eq!(TransferRecord::decode(&row).expect("a transfer"), transfer);
+    let mut event = created_event();
+    event.block_time = Some(UnixMs(u64::MAX));
+    let row = event.encode().expect("a row");
+    assert_eq!(EventRow::decode(&row).expect("an event"), event);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use paybell::delivery::attempt::CallbackSecrets;
 use paybell::delivery::callback_url::{CallbackPolicy, CallbackUrl};
 use paybell::domain::address::Address;
 use paybell::domain::amount::{Amount, Decimals};
-use paybell::domain::ids::{ChainId, UnixMs};
+use paybell::domain::ids::{ChainId, Sequence, UnixMs};
 use paybell::domain::ledger::{AmbiguityRule, AmountPolicy};
 use paybell::domain::payment::{Finality, Payment};
 use paybell::domain::wallet::Wallets;
@@ -25,6 +25,7 @@ use paybell::hub::Hub;
 use paybell::ledger_task::{Entropy, Ledger};
 use paybell::store::redb::{Location, Options, RedbStore, Threads};
 use paybell::store::{Store, StoreIdentity};
+use paybell::trends::Trends;
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -120,6 +121,7 @@ fn context() -> ApiContext {
         started_at: NOW,
         live: Arc::new(live),
         gauges: Arc::default(),
+        trends: Arc::new(Trends::new(Arc::new(Fixed), [ChainId(0)], Sequence(0))),
         callbacks: Arc::new(Strict),
         callback_secrets,
         pages: Pages::new(&[]),

@@ -132,6 +132,8 @@ async fn a_bad_credential_is_told_and_closed_with_4500() {
     for body in [
         json!({}),
         json!({"token": "pb_wrong"}),
+        json!({"token": good_key().to_text().replace("pb_00", "pb_01")}),
+        json!({"token": format!("{}1", good_key().to_text())}),
         json!({"token": "nonsense"}),
         json!({"token": expired}),
         json!({"token": foreign}),
@@ -144,18 +146,28 @@ async fn a_bad_credential_is_told_and_closed_with_4500() {
 }
 
 #[tokio::test]
-async fn a_key_that_cannot_be_looked_up_may_be_tried_again() {
+async fn a_revoked_key_closes_its_sockets_at_once_and_no_others() {
     let it = Harness::with_keys().await;
-    let mut client = it.client().await;
-    let reply = client
-        .ask(json!({"id": 1, "connect": {"token": "pb_down"}}))
-        .await;
-    assert_eq!(error_code(&reply), "unavailable");
-    assert_eq!(reply["error"]["temporary"], json!(true));
-    let retry = client
-        .ask(json!({"id": 2, "connect": {"token": "pb_good"}}))
-        .await;
-    assert_eq!(retry["connect"]["version"], json!("v1"));
+    let token = it.tokens.issue(payment(1), UnixMs(NOW.0 + 1000));
+    let mut payer = it.connected(Some(&token)).await;
+    let mut holder = it.connected(Some(&good_key().to_text())).await;
+    holder.subscribe("payments").await;
+    it.put_key(Some(NOW));
+    let end = holder.end().await;
+    assert_eq!((end.frames.len(), end.code), (0, Some(4500)));
+    payer.subscribe(&channel(1)).await;
+    it.happen(Some(payment(1)));
+    assert_eq!(payer.pushed().await, 1);
+}
+
+/// Whoever came while no key was needed has none to show once one is.
+#[tokio::test]
+async fn the_first_key_closes_the_sockets_of_those_without() {
+    let it = Harness::open().await;
+    let stranger = it.connected(None).await;
+    it.put_key(None);
+    assert_eq!(stranger.end().await.code, Some(4500));
+    it.connected(Some(&good_key().to_text())).await;
 }
 
 #[tokio::test]

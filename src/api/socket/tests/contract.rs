@@ -30,7 +30,8 @@ async fn replies_echo_the_id_as_it_was_sent() {
 #[tokio::test]
 async fn a_token_in_the_url_opens_nothing() {
     let it = Harness::with_keys().await;
-    let request = format!("ws://{}/ws?token=pb_good", it.address);
+    let key = good_key().to_text();
+    let request = format!("ws://{}/ws?token={key}", it.address);
     let stream = TcpStream::connect(it.address).await.unwrap();
     let (socket, _) = tokio_tungstenite::client_async(request, stream)
         .await

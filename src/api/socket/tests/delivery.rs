@@ -35,7 +35,7 @@ async fn a_subscriber_gets_a_snapshot_and_then_what_happens() {
 async fn all_payments_together_start_from_now() {
     let it = Harness::with_keys().await;
     it.happen(Some(payment(1)));
-    let mut client = it.connected(Some("pb_good")).await;
+    let mut client = it.connected(Some(&good_key().to_text())).await;
     let reply = client.subscribe("payments").await;
     assert_eq!(
         reply,

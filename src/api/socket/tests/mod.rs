@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -24,16 +23,18 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::access::{KeyVerdict, Keys, OpenAccess};
 use super::handshake::Origins;
 use super::route;
+use crate::api::keyring::Keyring;
 use crate::api::live::{LiveContext, LiveLimits, Seats};
 use crate::api::token::ClientTokens;
 use crate::clock::Clock;
+use crate::domain::api_key::{ApiKey, KeyId, KeyScope, KeySecret, PresentedKey};
+use crate::domain::api_keys::ApiKeys;
 use crate::domain::ids::{PaymentId, UnixMs};
 use crate::hub::Hub;
 use crate::hub::tests::payment;
-use crate::store::{Store as _, StoreError};
+use crate::store::Store as _;
 use store::{EPOCH, MemoryStore};
 
 /// Nothing in these tests takes this long; it only turns a hang into a failure.
@@ -49,17 +50,11 @@ impl Clock for FixedClock {
     }
 }
 
-/// One key is right, and one is needed.
-struct OneKey;
-
-#[async_trait]
-impl Keys for OneKey {
-    async fn verdict(&self, key: Option<&str>) -> Result<KeyVerdict, StoreError> {
-        match key {
-            Some("pb_good") => Ok(KeyVerdict::MayLook),
-            Some("pb_down") => Err(StoreError::Closed),
-            _ => Ok(KeyVerdict::Refused),
-        }
+/// The key that is right where one is needed.
+fn good_key() -> PresentedKey {
+    PresentedKey {
+        id: KeyId(7),
+        secret: KeySecret::of_random([7; 32]),
     }
 }
 
@@ -69,6 +64,7 @@ struct Harness {
     tokens: ClientTokens,
     seats: Arc<Seats>,
     shutdown: watch::Sender<bool>,
+    keys_changed: watch::Sender<()>,
     address: SocketAddr,
     server: JoinHandle<()>,
 }
@@ -81,19 +77,21 @@ impl Drop for Harness {
 
 impl Harness {
     async fn open() -> Self {
-        Self::start(LiveLimits::default(), Arc::new(OpenAccess)).await
+        Self::start(LiveLimits::default()).await
     }
 
     async fn with_keys() -> Self {
-        Self::start(LiveLimits::default(), Arc::new(OneKey)).await
+        let it = Self::open().await;
+        it.put_key(None);
+        it
     }
 
     async fn limited(limits: LiveLimits) -> Self {
-        Self::start(limits, Arc::new(OpenAccess)).await
+        Self::start(limits).await
     }
 
     /// Payments 1 to 20 exist.
-    async fn start(limits: LiveLimits, keys: Arc<dyn Keys>) -> Self {
+    async fn start(limits: LiveLimits) -> Self {
         let store = Arc::new(MemoryStore::new());
         for n in 1..=20 {
             store.add_payment(payment(n));
@@ -102,11 +100,12 @@ impl Harness {
         let tokens = ClientTokens::new(store.identity().token_secret);
         let seats = Arc::new(Seats::default());
         let (shutdown, signal) = watch::channel(false);
+        let (keys_changed, changes) = watch::channel(());
+        let keyring = Keyring::new(Arc::clone(&store) as _, Arc::new(FixedClock));
         let context = Arc::new(LiveContext {
             hub: Arc::clone(&hub),
             store: Arc::clone(&store) as _,
-            tokens: tokens.clone(),
-            keys,
+            keyring: keyring.joined(Arc::default(), changes),
             clock: Arc::new(FixedClock),
             snapshot: Arc::new(|p| Bytes::from(format!(r#"{{"payment_id":"{}"}}"#, p.id))),
             origins: Origins::default(),
@@ -123,9 +122,26 @@ impl Harness {
             tokens,
             seats,
             shutdown,
+            keys_changed,
             address,
             server,
         }
+    }
+
+    /// Makes the key, or revokes it, and tells of it.
+    fn put_key(&self, revoked_at: Option<UnixMs>) {
+        let key = good_key();
+        let keys = ApiKeys::restore([ApiKey {
+            id: key.id,
+            name: "shop".to_owned(),
+            scope: KeyScope::Read,
+            digest: key.secret.digest(),
+            created_at: NOW,
+            last_used_at: None,
+            revoked_at,
+        }]);
+        *self.store.keys.lock().unwrap() = Arc::new(keys);
+        self.keys_changed.send_replace(());
     }
 
     /// Commits an event and announces it.

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 
 use crate::domain::address::Address;
 use crate::domain::amount::Amount;
+use crate::domain::api_keys::ApiKeys;
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::Cursor;
 use crate::domain::delivery::{Attempt, Delivery};
@@ -31,6 +32,7 @@ pub(super) struct MemoryStore {
     log: Mutex<Vec<EventRow>>,
     payments: Mutex<HashMap<PaymentId, Payment>>,
     first: AtomicU64,
+    pub(super) keys: Mutex<Arc<ApiKeys>>,
     /// Subtracted from the newest number: a store that tells it late.
     pub(super) lag: AtomicU64,
 }
@@ -46,6 +48,7 @@ impl MemoryStore {
             log: Mutex::default(),
             payments: Mutex::default(),
             first: AtomicU64::new(1),
+            keys: Mutex::default(),
             lag: AtomicU64::new(0),
         }
     }
@@ -200,6 +203,10 @@ impl Store for MemoryStore {
             .find(|row| row.sequence == sequence)
             .cloned())
     }
+    fn api_keys(&self) -> Arc<ApiKeys> {
+        Arc::clone(&self.keys.lock().unwrap())
+    }
+
     fn endpoints(&self) -> Arc<Endpoints> {
         Arc::default()
     }
