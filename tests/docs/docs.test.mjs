@@ -67,7 +67,7 @@ test("every command and flag is one of the program's", () => {
       looked += command.length > 0 ? 1 : 0;
     }
   }
-  assert.ok(looked > 30, `${looked} commands`);
+  assert.ok(looked > 25, `${looked} commands`);
 });
 
 test("every JSON block parses, and those that are configurations are good ones", () => {
@@ -76,6 +76,7 @@ test("every JSON block parses, and those that are configurations are good ones",
     for (const { language, code } of blocks) {
       if (language !== "json") continue;
       const value = JSON.parse(code);
+      if (path === "docs/tour.md") continue;   // answers, whose lists are called "data" as the file is
       if (!Object.keys(value).every((key) => key in config)) continue;
       const file = join(folder, "config.json");
       writeFileSync(file, code);
@@ -138,9 +139,7 @@ test("each reason of /health and each warning in the log is explained, and no ot
   const rows = [...operations.matchAll(/^\| (`.+?`) \|/gm)].flatMap(([, cell]) => [...cell.matchAll(/`([^`]+)`/g)].map(([, text]) => text));
   const health = source("src/api/health.rs").replaceAll(/\\\n\s*/g, "");
   const reasons = [...health.matchAll(/"((?:[^"\n]*\{[^"\n]+|the store [^"\n]+))"/g)].map(([, text]) => text.replaceAll(/\{\w*\}/g, "...")).filter((text) => text.includes(" "));
-  const messages = sources("src").flatMap((code) => [...code.matchAll(/(?:warn|error)!\(((?:[^;"]|"(?:[^"\\]|\\.)*")*?)\)\s*[;,}]/g)])
-    .map(([, call]) => [...call.matchAll(/"((?:[^"\\]|\\.)*)"/g)].at(-1)?.[1])
-    .filter((text) => text !== undefined);
+  const messages = sources("src").flatMap(warnings);
   assert.ok(messages.length > 25 && reasons.length >= 7, `${messages.length} messages, ${reasons.length} reasons`);
   const known = new Set([...messages, ...reasons.filter((text) => !text.startsWith("the store failed"))]);
   for (const text of known) assert.ok(rows.includes(text), `docs/operations.md does not explain: ${text}`);
@@ -252,6 +251,20 @@ for given in json.load(sys.stdin):
 print(json.dumps({"statuses": statuses, "handled": handled}))
 `));
 });
+
+/** What a file says at `warn` and `error`: the last text of each call. One without a text passes on another's. */
+function warnings(code) {
+  return [...code.matchAll(/\b(?:warn|error)!\(/g)].flatMap(({ index, 0: start }) => {
+    let depth = 1;
+    const texts = [];
+    for (const [token] of code.slice(index + start.length).matchAll(/"((?:[^"\\]|\\.)*)"|[()]/g)) {
+      if (token === "(") depth += 1;
+      else if (token === ")" && --depth === 0) break;
+      else if (token.startsWith('"')) texts.push(token.slice(1, -1));
+    }
+    return texts.slice(-1);
+  });
+}
 
 /** All Rust files below a folder, tests beside the code left out, without comments and test modules. */
 function sources(path) {
