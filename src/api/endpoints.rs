@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use warp::reply::Response;
 
+use super::auth::Caller;
 use super::checks::{self, Checked};
 use super::deliveries::unknown_type;
 use super::form::Form;
@@ -85,11 +86,17 @@ pub async fn delete(ctx: &ApiContext, id: &str) -> Result<Response, Problem> {
     Ok(answer::gone())
 }
 
-pub async fn callbacks(ctx: &ApiContext) -> Result<Response, Problem> {
+/// The secret is shown again to operators: they could read it in the data file.
+pub async fn callbacks(ctx: &ApiContext, caller: Caller) -> Result<Response, Problem> {
     let (endpoints, now) = (ctx.store.endpoints(), ctx.clock.now());
-    answer::ok(&match ctx.callback_secrets.are_configured() {
-        true => CallbacksObject::configured(),
-        false => CallbacksObject::kept(endpoints.callback_keys(), now),
+    if ctx.callback_secrets.are_configured() {
+        return answer::ok(&CallbacksObject::configured());
+    }
+    let object = CallbacksObject::kept(endpoints.callback_keys(), now);
+    let secrets = ctx.callback_secrets.at(&endpoints, now);
+    answer::ok(&match (caller, secrets.first()) {
+        (Caller::Operator, Some(secret)) => object.with_secret(secret.to_text()),
+        _ => object,
     })
 }
 

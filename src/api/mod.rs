@@ -28,7 +28,7 @@ pub mod idempotency;
 mod idempotency_tests;
 mod instant;
 pub mod keyring;
-mod keys;
+pub mod keys;
 #[cfg(test)]
 mod keys_tests;
 pub mod live;

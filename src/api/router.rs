@@ -232,7 +232,7 @@ async fn read(
         Resource::Delivery(id) => deliveries::get(ctx, id).await,
         Resource::Endpoints => endpoints::list(ctx).await,
         Resource::Endpoint(id) => endpoints::get(ctx, id).await,
-        Resource::Callbacks => endpoints::callbacks(ctx).await,
+        Resource::Callbacks => endpoints::callbacks(ctx, caller).await,
         Resource::Transfers => transfers::list(ctx, query).await,
         Resource::Transfer(id) => transfers::get(ctx, id).await,
         Resource::Keys => keys::list(ctx).await,

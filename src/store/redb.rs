@@ -260,6 +260,9 @@ fn open_database(
 fn open_file(builder: &Builder, path: &Path) -> Result<Database, DatabaseError> {
     let mut options = std::fs::OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
+    // It holds what signs webhooks and client tokens.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options.open(path)?;
     match file.try_lock() {
         Ok(()) => {}
