@@ -24,16 +24,21 @@ use crate::domain::endpoint_commands::{EndpointEdit, NewEndpoint, Usage};
 use crate::domain::ids::{DeliveryId, EndpointId, EventId, Sequence};
 use crate::domain::recovery::{Progress, Span};
 use crate::domain::signing_key::SigningKey;
+use crate::domain::target::Target;
 
 /// Names in a filter at most: more than there are.
 const MAX_EVENT_NAMES: usize = 64;
+/// Webhooks owed to one endpoint that are counted; of more it shows as many.
+const MAX_COUNTED: usize = 10_000;
 /// Pieces of the log that one request goes through; the answer says where to go on.
 const PIECES_PER_REQUEST: usize = 20;
 
 pub async fn list(ctx: &ApiContext) -> Result<Response, Problem> {
-    let (endpoints, now) = (ctx.store.endpoints(), ctx.clock.now());
-    let objects = endpoints.iter();
-    let objects = objects.map(|one| EndpointObject::new(one, now)).collect();
+    let endpoints = ctx.store.endpoints();
+    let mut objects = Vec::new();
+    for endpoint in endpoints.iter() {
+        objects.push(object(ctx, endpoint).await?);
+    }
     answer::ok(&List::new(objects, None::<EndpointId>))
 }
 
@@ -55,14 +60,14 @@ pub async fn create(ctx: &ApiContext, body: &[u8]) -> Result<Response, Problem> 
     });
     let endpoint = endpoint.await?;
     let location = format!("/v1/endpoints/{}", endpoint.id);
-    answer::made(&with_secret(ctx, &endpoint), location)
+    answer::made(&with_secret(ctx, &endpoint).await?, location)
 }
 
 pub async fn get(ctx: &ApiContext, id: &str) -> Result<Response, Problem> {
     let endpoints = ctx.store.endpoints();
     let endpoint = endpoints.get(account_id(id)?);
     let endpoint = endpoint.ok_or_else(Problem::endpoint_not_found)?;
-    answer::ok(&EndpointObject::new(endpoint, ctx.clock.now()))
+    answer::ok(&object(ctx, endpoint).await?)
 }
 
 pub async fn change(ctx: &ApiContext, id: &str, body: &[u8]) -> Result<Response, Problem> {
@@ -78,7 +83,7 @@ pub async fn change(ctx: &ApiContext, id: &str, body: &[u8]) -> Result<Response,
     check_url(ctx, &mut form, edit.url.as_deref()).await;
     form.finish()?;
     let endpoint = ctx.ledger.change_endpoint(id, edit).await?;
-    answer::ok(&EndpointObject::new(&endpoint, ctx.clock.now()))
+    answer::ok(&object(ctx, &endpoint).await?)
 }
 
 pub async fn delete(ctx: &ApiContext, id: &str) -> Result<Response, Problem> {
@@ -112,7 +117,7 @@ pub async fn rotate(ctx: &ApiContext, id: &str, body: &[u8]) -> Result<Response,
         return rotate_callbacks(ctx, new).await;
     }
     let endpoint = ctx.ledger.rotate_endpoint(id, new).await?;
-    answer::ok(&with_secret(ctx, &endpoint))
+    answer::ok(&with_secret(ctx, &endpoint).await?)
 }
 
 async fn rotate_callbacks(ctx: &ApiContext, new: SigningKey) -> Result<Response, Problem> {
@@ -226,9 +231,22 @@ fn new_key(ctx: &ApiContext) -> SigningKey {
     SigningKey::of_random(random)
 }
 
-fn with_secret<'a>(ctx: &ApiContext, endpoint: &'a Endpoint) -> EndpointObject<'a> {
+async fn with_secret<'a>(
+    ctx: &ApiContext,
+    endpoint: &'a Endpoint,
+) -> Result<EndpointObject<'a>, Problem> {
     let secret = Secret::of_key(&endpoint.keys.current).to_text();
-    EndpointObject::new(endpoint, ctx.clock.now()).with_secret(secret)
+    Ok(object(ctx, endpoint).await?.with_secret(secret))
+}
+
+async fn object<'a>(
+    ctx: &ApiContext,
+    endpoint: &'a Endpoint,
+) -> Result<EndpointObject<'a>, Problem> {
+    let target = Target::Endpoint(endpoint.id);
+    let owed = ctx.store.owed(target, MAX_COUNTED).await?;
+    let fare = ctx.gauges.fare(endpoint.id);
+    Ok(EndpointObject::new(endpoint, fare, owed, ctx.clock.now()))
 }
 
 /// Has the guard judge a URL, as it does those of callbacks.

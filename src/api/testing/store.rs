@@ -363,6 +363,12 @@ impl Store for MemoryStore {
     ) -> Result<Vec<Delivery>, StoreError> {
         Ok(Vec::new())
     }
+    async fn owed(&self, target: Target, limit: usize) -> Result<usize, StoreError> {
+        let rows = self.answer().await?;
+        let owed = rows.deliveries.iter().filter(|d| d.state.is_due());
+        let own = owed.filter(|d| d.target == target);
+        Ok(own.take(limit).count())
+    }
     async fn next_due(&self, _: UnixMs) -> Result<Option<UnixMs>, StoreError> {
         self.answer().await.map(|_| None)
     }
