@@ -11,9 +11,9 @@ import { startProgram } from "./support.mjs";
 
 const BLOCK_MS = 100;
 const WALLET = "TQq3EYEiaYr95r6ePRQwycukCEAE4qWkE7";
+const GUIDE = readFileSync(new URL("../../docs/integration.md", import.meta.url), "utf8");
+const EXAMPLE = /```html\n([\s\S]*?)```/.exec(GUIDE)?.[1];
 const BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
-const README = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
-const EXAMPLE = /```html\n([\s\S]*?)```/.exec(README)?.[1];
 
 /** A TRON address that nobody else is paid at. */
 export function freshAddress() {
@@ -89,7 +89,7 @@ export async function openShop(settings = {}) {
   return shop;
 }
 
-/** `/example` is the one in the README; `/watch` keeps what it is told. What is to be watched stands behind the #. */
+/** `/example` is the one in docs/integration.md; `/watch` keeps what it is told. What is to be watched stands behind the #. */
 async function servePages(hub) {
   const watching = `<!doctype html><title>Checkout</title><script type="module">
     import { watchPayment } from "${hub}/paybell.js";
