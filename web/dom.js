@@ -60,7 +60,8 @@ export function copyable(text, what, shown = text) {
   return el("span", { class: "copyable" }, el("code", { title: text }, shown), " ", button);
 }
 
-async function copy(text) {
+/** Puts text on the clipboard; tells whether it could. */
+export async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
     return true;

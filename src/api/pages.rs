@@ -12,11 +12,13 @@ use super::answer;
 
 /// Bytes of a file's SHA-256 that make up its tag.
 const TAG_BYTES: usize = 12;
+/// Ends the path of a page that is the same whatever stands there.
+const ANY_ID: &str = "{id}";
 
 /// A file and where it is served.
 #[derive(Debug, Clone, Copy)]
 pub struct Page {
-    /// `/assets/style.css`
+    /// `/assets/style.css`; `/pay/{id}` is served under every id.
     pub path: &'static str,
     /// `text/css; charset=utf-8`
     pub content_type: &'static str,
@@ -76,7 +78,18 @@ impl Pages {
     }
 
     pub fn find(&self, path: &str) -> Option<&TaggedPage> {
-        self.0.iter().find(|tagged| tagged.path == path)
+        self.0.iter().find(|tagged| tagged.is_at(path))
+    }
+}
+
+impl TaggedPage {
+    fn is_at(&self, path: &str) -> bool {
+        match self.path.strip_suffix(ANY_ID) {
+            Some(folder) => path
+                .strip_prefix(folder)
+                .is_some_and(|id| !id.contains('/')),
+            None => self.path == path,
+        }
     }
 }
 

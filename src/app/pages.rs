@@ -25,6 +25,7 @@ macro_rules! page {
 
 pub const PAGES: &[Page] = &[
     page!("/", HTML, "index.html"),
+    page!("/pay/{id}", HTML, "pay.html"),
     page!("/paybell.js", JAVASCRIPT, "paybell.js", Readers::AllPages),
     page!("/paybell.d.ts", TYPES, "paybell.d.ts", Readers::AllPages),
     page!("/favicon.svg", SVG, "favicon.svg"),
@@ -34,4 +35,14 @@ pub const PAGES: &[Page] = &[
     page!("/assets/payment.js", JAVASCRIPT, "payment.js"),
     page!("/assets/overview.js", JAVASCRIPT, "overview.js"),
     page!("/assets/dom.js", JAVASCRIPT, "dom.js"),
+    page!("/assets/pay/pay.css", CSS, "pay/pay.css"),
+    page!("/assets/pay/page.js", JAVASCRIPT, "pay/page.js"),
+    page!("/assets/pay/view.js", JAVASCRIPT, "pay/view.js"),
+    page!("/assets/pay/looks.js", JAVASCRIPT, "pay/looks.js"),
+    page!("/assets/pay/story.js", JAVASCRIPT, "pay/story.js"),
+    page!("/assets/pay/hub.js", JAVASCRIPT, "pay/hub.js"),
+    page!("/assets/pay/clock.js", JAVASCRIPT, "pay/clock.js"),
+    page!("/assets/pay/money.js", JAVASCRIPT, "pay/money.js"),
+    page!("/assets/pay/words.js", JAVASCRIPT, "pay/words.js"),
+    page!("/assets/pay/strings.js", JAVASCRIPT, "pay/strings.js"),
 ];

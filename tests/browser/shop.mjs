@@ -1,5 +1,6 @@
 // A shop on another origin than its hub: the hub on a sandbox chain, a proxy before it, and pages that import /paybell.js.
 
+import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -10,8 +11,20 @@ import { startProgram } from "./support.mjs";
 
 const BLOCK_MS = 100;
 const WALLET = "TQq3EYEiaYr95r6ePRQwycukCEAE4qWkE7";
+const BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 const README = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
 const EXAMPLE = /```html\n([\s\S]*?)```/.exec(README)?.[1];
+
+/** A TRON address that nobody else is paid at. */
+export function freshAddress() {
+  const sha = (bytes) => createHash("sha256").update(bytes).digest();
+  const payload = Buffer.concat([Buffer.from([0x41]), randomBytes(20)]);
+  const whole = Buffer.concat([payload, sha(sha(payload)).subarray(0, 4)]);
+  let number = BigInt(`0x${whole.toString("hex")}`);
+  let text = "";
+  for (; number > 0n; number /= 58n) text = BASE58[Number(number % 58n)] + text;
+  return text;
+}
 
 /** Everything that a shop needs; `shop.hub` can be stopped, killed and started again on the same data. */
 export async function openShop() {
@@ -47,6 +60,22 @@ export async function openShop() {
     return { ...payment, id: payment.payment_id, token: payment.client_token };
   };
   shop.pay = (payment, amount = payment.amount_to_pay) => ask(sandbox.url, "/sandbox/transfer", { to: payment.wallet_address, amount });
+  /** Nothing moves on the chain but what is ordered, until `run` is over. */
+  shop.holdingStill = async (run) => {
+    await ask(sandbox.url, "/sandbox/pause", {});
+    try {
+      await run();
+    } finally {
+      await ask(sandbox.url, "/sandbox/resume", {});
+    }
+  };
+  /** So many blocks at once. Their times run ahead of the clock. */
+  shop.mine = (blocks) => ask(sandbox.url, "/sandbox/mine", { blocks });
+  shop.assignUnmatched = async (payment) => {
+    const { data } = await ask(shop.hub.url, "/v1/transfers?state=unmatched");
+    const { id } = data.find((transfer) => transfer.payment_id === payment.id);
+    return ask(shop.hub.url, `/v1/transfers/${encodeURIComponent(id)}/assign`, { payment_id: payment.id });
+  };
   shop.fork = (depth, drop) => ask(sandbox.url, "/sandbox/fork", { depth, drop });
   shop.cancel = (payment) => ask(shop.hub.url, `/v1/payments/${payment.id}/cancel`, {});
   /** As its payer sees it. */

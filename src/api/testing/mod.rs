@@ -74,7 +74,7 @@ impl CallbackCheck for HttpsOnly {
     }
 }
 
-static PAGES: [Page; 3] = [
+static PAGES: [Page; 4] = [
     Page {
         path: "/",
         content_type: "text/html; charset=utf-8",
@@ -86,6 +86,12 @@ static PAGES: [Page; 3] = [
         content_type: "text/javascript; charset=utf-8",
         readers: Readers::OwnPages,
         body: b"export {};",
+    },
+    Page {
+        path: "/pay/{id}",
+        content_type: "text/html; charset=utf-8",
+        readers: Readers::OwnPages,
+        body: b"checkout",
     },
     Page {
         path: "/paybell.js",
