@@ -75,6 +75,8 @@ export async function openShop(settings = {}) {
   };
   /** So many blocks at once. Their times run ahead of the clock. */
   shop.mine = (blocks) => ask(sandbox.url, "/sandbox/mine", { blocks });
+  /** A hub that waits for nothing looks at its chain once a minute only; this payment stays open. */
+  shop.stayAwake = () => shop.createPayment({ wallet_address: freshAddress() });
   shop.assignUnmatched = async (payment) => {
     const { data } = await ask(shop.hub.url, "/v1/transfers?state=unmatched");
     const { id } = data.find((transfer) => transfer.payment_id === payment.id);
