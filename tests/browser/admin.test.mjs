@@ -277,14 +277,16 @@ describe("the dashboard", { timeout: 300_000 }, () => {
   }));
 
   test("tells on every view what is not well with the hub, and how far it is with catching up", () => office.withPage("chains", async (page) => {
+    page.setDefaultTimeout(90_000);
     await live(page);
+    await office.shop.createPayment();
+    await page.locator(".badge[data-word=following]").waitFor();
     // So many blocks of a tenth of a second that the chain is ahead of this machine's clock, which is not right.
     const mined = await fetch(`${office.shop.sandbox.url}/sandbox/mine`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ blocks: 6_500 }) });
     assert.ok(mined.ok, await mined.text());
     await page.locator("#banner .notice", { hasText: "blocks behind the chain's head" }).waitFor();
     await page.locator(".notice", { hasText: "Catching up" }).locator("progress").waitFor();
     await assertLooksRight(page, "13-catching-up");
-    page.setDefaultTimeout(90_000);
     await page.locator("#banner .notice", { hasText: "this machine's clock is behind" }).waitFor();
     for (const view of ["overview", "payments", "chains"]) {
       await visit(page, view);
