@@ -96,6 +96,21 @@ describe("the dashboard", { timeout: 300_000 }, () => {
     assert.deepEqual(types, ["payment.completed", "payment.detected", "payment.created"]);
   }));
 
+  test("leads to the payer's page where this tab has the payment's token, else to the test page", () => office.withPage("payments", async (page) => {
+    const payment = await office.shop.createPayment();
+    await visit(page, `payments/${payment.id}`);
+    await page.evaluate(([id, token]) => sessionStorage.setItem(`paybell:token:${id}`, token), [payment.id, payment.token]);
+    await page.reload();
+    const [checkout] = await Promise.all([page.context().waitForEvent("page"), page.getByRole("link", { name: "Open checkout" }).click()]);
+    await checkout.locator("body", { hasText: payment.amount_to_pay }).waitFor();
+    assert.equal(new URL(checkout.url()).pathname, `/pay/${payment.id}`);
+    await checkout.close();
+    await page.evaluate((id) => sessionStorage.removeItem(`paybell:token:${id}`), payment.id);
+    await page.reload();
+    await page.getByRole("link", { name: "Open on the test page" }).click();
+    await page.locator(`#payment[data-id="${payment.id}"]`).waitFor();
+  }));
+
   test("holds new rows back while somebody points at the list", () => office.withPage("payments", async (page) => {
     await live(page);
     await page.locator("tbody tr").first().hover();
@@ -262,11 +277,16 @@ describe("the dashboard", { timeout: 300_000 }, () => {
   }));
 
   test("tells on every view what is not well with the hub, and how far it is with catching up", () => office.withPage("chains", async (page) => {
+    page.setDefaultTimeout(90_000);
     await live(page);
+    await office.shop.createPayment();
+    await page.locator(".badge[data-word=following]").waitFor();
     // So many blocks of a tenth of a second that the chain is ahead of this machine's clock, which is not right.
-    const mined = await fetch(`${office.shop.sandbox.url}/sandbox/mine`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ blocks: 9_000 }) });
+    const mined = await fetch(`${office.shop.sandbox.url}/sandbox/mine`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ blocks: 6_500 }) });
     assert.ok(mined.ok, await mined.text());
-    await page.locator("#banner .notice", { hasText: "The hub is degraded." }).waitFor();
+    await page.locator("#banner .notice", { hasText: "blocks behind the chain's head" }).waitFor();
+    await page.locator(".notice", { hasText: "Catching up" }).locator("progress").waitFor();
+    await assertLooksRight(page, "13-catching-up");
     await page.locator("#banner .notice", { hasText: "this machine's clock is behind" }).waitFor();
     for (const view of ["overview", "payments", "chains"]) {
       await visit(page, view);

@@ -36,6 +36,7 @@ export function ask({ title, body = [], confirm, tone = "primary", run, cancel =
 /** Shows a secret that nobody can show again. Escape does not close it. */
 export function showSecret({ title, what, secret, text }) {
   const { dialog, form } = build(title);
+  dialog.dataset.secret = "";
   const done = el("button", { type: "submit", class: "primary" }, "I have stored it");
   form.append(el("p", {}, text), el("p", { class: "secret" }, code(secret, what)), el("div", { class: "actions" }, done));
   dialog.addEventListener("cancel", (event) => event.preventDefault());
@@ -45,19 +46,9 @@ export function showSecret({ title, what, secret, text }) {
   }));
 }
 
-/** Just shows something, with a way out. */
-export function show({ title, body }) {
-  const { dialog, form } = build(title);
-  form.append(...[body].flat(), el("div", { class: "actions" }, el("button", { type: "submit" }, "Close")));
-  return shown(dialog, (close) => form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    close(true);
-  }));
-}
-
-/** Whatever was asked is no longer the question: somebody went elsewhere, or was signed out. */
+/** Whatever was asked is no longer the question: somebody went elsewhere, or was signed out. A secret stays until it is stored. */
 export function closeAll() {
-  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+  for (const dialog of document.querySelectorAll("dialog[open]:not([data-secret])")) dialog.close();
 }
 
 export function field(name, label, attributes = {}, hint) {

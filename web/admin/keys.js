@@ -67,14 +67,17 @@ export class KeysView extends View {
         first ? null : scopeField(),
       ],
       confirm: "Make the key",
-      run: (form) => calls.createKey({ name: form.elements.name.value.trim(), scope: first ? "admin" : form.elements.scope.value }),
+      run: (form) => {
+        const make = () => calls.createKey({ name: form.elements.name.value.trim(), scope: first ? "admin" : form.elements.scope.value });
+        return first ? this.app.session.claim(make) : make();
+      },
     });
     if (!made) return;
     await showSecret({
       title: `The key “${made.name}”`, what: "the key", secret: made.key,
       text: `It is of scope ${made.scope}. It is shown this once; the hub keeps only a hash of it.`,
     });
-    if (first) await this.app.changeKey(made.key);
+    if (first) await this.app.enterAnew();
     else await this.reload();
   }
 

@@ -62,9 +62,9 @@ class App {
     document.title = `${title} · paybell`;
   }
 
-  /** Signs this tab in with another key, the view being read anew. */
-  async changeKey(key) {
-    await session.signIn(key);
+  /** This tab has another key: everything is asked anew. */
+  async enterAnew() {
+    await session.resume();
     enter();
   }
 
@@ -116,7 +116,7 @@ async function start() {
 }
 
 whenRefused((error) => {
-  if (!app) return;
+  if (!app || session.claiming) return;
   leave(session.token ? `The hub no longer takes this key: ${error.message}` : "This hub asks for an API key now.");
 });
 

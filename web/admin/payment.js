@@ -98,7 +98,7 @@ export class PaymentView extends View {
       back,
       under: code(payment.payment_id, "the payment id"),
       actions: [
-        el("a", { class: "button", href: checkout.href, target: "_blank", rel: "noopener" }, checkout.text),
+        el("a", { class: "button", ...checkout.link }, checkout.text),
         payment.status === "pending" && this.app.may("write") && button("Cancel payment", "cancel", {}, "danger-quiet"),
       ],
     })];
@@ -182,10 +182,10 @@ export class PaymentView extends View {
   }
 }
 
-/** The payer's page where this tab may open it, else the test page, which shows the same to whoever holds a key. */
-function checkoutAddress(payment) {
-  const token = clientToken(payment.payment_id);
-  if (payment.checkout_url && /^https?:/.test(payment.checkout_url)) return { href: payment.checkout_url, text: "Open checkout" };
-  if (token) return { href: `/pay/${payment.payment_id}#${token}`, text: "Open checkout" };
-  return { href: `/#${payment.payment_id}`, text: "Open on the test page" };
+/** The payer's page where this tab may open it, else the test page in this tab, whose key shows it there. */
+function checkoutAddress({ payment_id: id, checkout_url: told }) {
+  const token = clientToken(id);
+  const href = /^https?:/.test(told ?? "") ? told : token && `/pay/${id}#${token}`;
+  if (href) return { text: "Open checkout", link: { href, target: "_blank", rel: "noopener" } };
+  return { text: "Open on the test page", link: { href: `/#${id}` } };
 }

@@ -10,6 +10,7 @@ const NO_KEYS = { id: null, name: null, scope: "admin", keys_required: false };
 export class Session {
   /** The answer of /v1/keys/current, or null while nobody is signed in. */
   who = null;
+  claiming = false;
 
   /** Finds out whether the key of this tab, or none, opens the hub. */
   async resume() {
@@ -19,6 +20,21 @@ export class Session {
   async signIn(key) {
     this.who = await ask(key);
     keepApiKey(key);
+  }
+
+  /**
+   * Makes the hub's first key. From then on the hub refuses whoever has none, so what was asked meanwhile may be refused, and
+   * this tab has the key before it asks anything else.
+   */
+  async claim(make) {
+    this.claiming = true;
+    try {
+      const made = await make();
+      keepApiKey(made.key);
+      return made;
+    } finally {
+      this.claiming = false;
+    }
   }
 
   signOut() {
