@@ -26,8 +26,12 @@ use crate::domain::recovery::{Progress, Span};
 use crate::domain::signing_key::SigningKey;
 use crate::domain::target::Target;
 
+pub const NEW_FIELDS: [&str; 4] = ["url", "events", "description", "secret"];
+pub const CHANGE_FIELDS: [&str; 4] = ["url", "events", "description", "status"];
+pub const SECRET_FIELDS: [&str; 1] = ["secret"];
+pub const RECOVERY_FIELDS: [&str; 3] = ["since", "until", "after"];
 /// Names in a filter at most: more than there are.
-const MAX_EVENT_NAMES: usize = 64;
+pub const MAX_EVENT_NAMES: usize = 64;
 /// Webhooks owed to one endpoint that are counted; of more it shows as many.
 const MAX_COUNTED: usize = 10_000;
 /// Pieces of the log that one request goes through; the answer says where to go on.
@@ -44,7 +48,7 @@ pub async fn list(ctx: &ApiContext) -> Result<Response, Problem> {
 
 pub async fn create(ctx: &ApiContext, body: &[u8]) -> Result<Response, Problem> {
     let mut form = Form::new(Fields::parse(body)?);
-    form.only(&["url", "events", "description", "secret"]);
+    form.only(&NEW_FIELDS);
     let url = form.required("url", url_text);
     let filter = form.optional("events", events);
     let description = form.optional("description", description);
@@ -73,7 +77,7 @@ pub async fn get(ctx: &ApiContext, id: &str) -> Result<Response, Problem> {
 pub async fn change(ctx: &ApiContext, id: &str, body: &[u8]) -> Result<Response, Problem> {
     let id = account_id(id)?;
     let mut form = Form::new(Fields::parse(body)?);
-    form.only(&["url", "events", "description", "status"]);
+    form.only(&CHANGE_FIELDS);
     let edit = EndpointEdit {
         url: form.optional("url", url_text),
         description: form.optional("description", description),
@@ -135,7 +139,7 @@ async fn rotate_callbacks(ctx: &ApiContext, new: SigningKey) -> Result<Response,
 
 fn given_secret(body: &[u8]) -> Result<Option<SigningKey>, Problem> {
     let mut form = Form::new(Fields::parse(body)?);
-    form.only(&["secret"]);
+    form.only(&SECRET_FIELDS);
     let secret = form.optional("secret", secret);
     form.finish()?;
     Ok(secret)
@@ -193,7 +197,7 @@ pub async fn recover(ctx: &ApiContext, id: &str, body: &[u8]) -> Result<Response
 
 fn span(ctx: &ApiContext, body: &[u8]) -> Result<(Span, Option<Sequence>), Problem> {
     let mut form = Form::new(Fields::parse(body)?);
-    form.only(&["since", "until", "after"]);
+    form.only(&RECOVERY_FIELDS);
     let since = form.required("since", |value| instant("since", value));
     let until = form.optional("until", |value| instant("until", value));
     let after = form.optional("after", |value| {

@@ -26,22 +26,26 @@ export function freshAddress() {
   return text;
 }
 
-/** Everything that a shop needs; `shop.hub` can be stopped, killed and started again on the same data. */
-export async function openShop() {
+/**
+ * Everything that a shop needs; `shop.hub` can be stopped, killed and started again, on the same data or, with another `data`, on
+ * other ones. `settings` go into the hub's configuration.
+ */
+export async function openShop(settings = {}) {
   const folder = mkdtempSync(join(tmpdir(), "paybell-shop-"));
   const sandbox = await startProgram(["sandbox", "--listen", "127.0.0.1:0", "--block-ms", `${BLOCK_MS}`], "sandbox");
   const proxy = await startProxy();
   const pages = await servePages(proxy.url);
   const config = join(folder, "config.json");
-  writeFileSync(config, JSON.stringify({
-    listen: "127.0.0.1:0",
-    data: join(folder, "paybell.redb"),
-    allowed_origins: [pages.url],
-    drain_seconds: 2,
-    chains: [{ name: "tron", slot_ms: BLOCK_MS, endpoints: [{ url: sandbox.url, requests_per_second: 1000, requests_per_day: 10_000_000 }] }],
-  }));
   const shop = { proxy, sandbox, url: pages.url, hub: null };
-  shop.startHub = async () => {
+  shop.startHub = async (data = "paybell.redb") => {
+    writeFileSync(config, JSON.stringify({
+      listen: "127.0.0.1:0",
+      data: join(folder, data),
+      allowed_origins: [pages.url],
+      drain_seconds: 2,
+      chains: [{ name: "tron", slot_ms: BLOCK_MS, endpoints: [{ url: sandbox.url, requests_per_second: 1000, requests_per_day: 10_000_000 }] }],
+      ...settings,
+    }));
     shop.hub = await startProgram(["serve", "--config", config], "hub");
     proxy.to = Number(new URL(shop.hub.url).port);
   };
