@@ -55,14 +55,14 @@ test("every command and flag is one of the program's", () => {
   };
   const lists = (words, name) => new RegExp(`^ {2}${name}( |$)`, "m").test(help(words).split("Options:")[0]);
   let looked = 0;
-  for (const { path, text } of pages) {
-    for (const [line, , rest] of text.matchAll(/(?:^|[ `/])(paybell)((?: [^\s`|>]+)+)/gm)) {
+  for (const { path, code } of pages) {
+    for (const [line, , rest] of code.matchAll(/(?:^|[ `]|bin\/|\.\/)(paybell)((?: [^\s`|>&]+)+)/gm)) {
       const words = rest.trim().split(/\s+/);
       const command = [];
-      while (/^[a-z-]+$/.test(words[0] ?? "") && !words[0].startsWith("-") && lists(command, words[0])) command.push(words.shift());
+      while (/^[a-z][a-z-]*$/.test(words[0] ?? "") && lists(command, words[0])) command.push(words.shift());
       const flags = words.filter((word) => word.startsWith("--")).map((word) => word.replace(/[^a-z-].*$/, ""));
-      const known = command.length > 0 || flags.length === 0;
-      assert.ok(known, `${path}: ${line}`);
+      const ends = !/^[a-z][a-z-]*$/.test(words[0] ?? "") || !help(command).includes("Commands:");
+      assert.ok(ends && (command.length > 0 || flags.length === 0), `${path}: ${line}`);
       for (const flag of flags) assert.match(help(command), new RegExp(`${flag}\\b`), `${path}: ${line}`);
       looked += command.length > 0 ? 1 : 0;
     }

@@ -14,7 +14,7 @@ const paths = ["README.md", "CHANGELOG.md", ...FOLDERS.flatMap((folder) =>
 export const pages = paths.map((path) => {
   const text = readFileSync(join(ROOT, path), "utf8");
   const prose = text.replace(FENCE, "");
-  return { path, text, prose, blocks: blocksOf(text), anchors: anchorsOf(prose), links: linksOf(path, prose) };
+  return { path, text, prose, blocks: blocksOf(text), code: codeOf(text, prose), anchors: anchorsOf(prose), links: linksOf(path, prose) };
 });
 
 export const page = (path) => pages.find((found) => found.path === path);
@@ -26,6 +26,12 @@ export const snippet = (path, language) => page(path).blocks.find((block) => blo
 
 function blocksOf(text) {
   return [...text.matchAll(FENCE)].map(([, , language, code]) => ({ language, code }));
+}
+
+/** What is written as code, in blocks and in lines. */
+function codeOf(text, prose) {
+  const spans = [...prose.matchAll(/`([^`]+)`/g)].map(([, code]) => code.replaceAll("\n", " "));
+  return [...blocksOf(text).map(({ code }) => code), ...spans].join("\n");
 }
 
 /** As GitHub makes them: lower case, without punctuation, hyphens for spaces, -1 for the second of a name. */

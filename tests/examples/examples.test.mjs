@@ -105,7 +105,11 @@ for (const command of COMMANDS) {
         await page.goBack();
         await page.getByText("We are waiting for your payment.").waitFor();
         assert.ok((await page.getByRole("link", { name: "Go on paying" }).getAttribute("href")).startsWith(demo.hub));
+        await page.getByRole("link", { name: "Go on paying" }).click();
+        await page.waitForURL((url) => url.origin === demo.hub);
         await pay(payment);
+        const { host } = new URL(shop.url);
+        await page.getByRole("link", { name: host }).click();
         await page.getByText("Paid, thank you!").waitFor();
         assert.deepEqual((await accessibility(page)).found, []);
         assert.equal(await page.getByRole("link", { name: "Go on paying" }).isVisible(), false);
