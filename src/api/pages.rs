@@ -91,9 +91,7 @@ impl TaggedPage {
             None => self.path == path,
         }
     }
-}
 
-impl TaggedPage {
     pub fn serve(&self, headers: &HeaderMap) -> Response {
         let mut response = self.answer(headers);
         if self.readers == Readers::AllPages {
