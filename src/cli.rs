@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::api::keys::checked_name;
 use crate::config::DEFAULT_LISTEN;
+use crate::domain::api_key::{KeyId, KeyScope, PresentedKey};
 
 /// Where the sandbox chain answers unless told otherwise: loopback, port 9090.
 pub const DEFAULT_SANDBOX_LISTEN: SocketAddr =
@@ -45,6 +47,11 @@ pub enum Command {
         after_help = "Example:  paybell listen --url ws://127.0.0.1:5000 --forward-to http://127.0.0.1:3000/webhook"
     )]
     Listen(ListenArgs),
+    /// API keys: who may call the hub, and how far; works beside a running hub and without one
+    #[command(
+        after_help = "Example:  paybell keys create --name shop --scope write --config config.json"
+    )]
+    Keys(KeysArgs),
     /// Check the configuration: every mistake at once, exit code 2, or a summary
     #[command(after_help = "Example:  paybell check-config --config config.json")]
     CheckConfig(ConfigArgs),
@@ -116,6 +123,67 @@ pub struct ListenArgs {
     pub secret: Option<Hidden>,
 }
 
+/// What to do about API keys.
+#[derive(Debug, Args)]
+pub struct KeysArgs {
+    #[command(subcommand)]
+    pub command: KeysCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Make a key and print it, this one time; the first must have the scope admin, and from then on the hub asks for one
+    Create(CreateKeyArgs),
+    /// List all keys, revoked ones too, and the webhook secret where the hub made its own
+    List(ConfigArgs),
+    /// Revoke a key: it opens nothing from this moment on
+    Revoke(RevokeKeyArgs),
+}
+
+impl KeysCommand {
+    /// Where the configuration of the hub is.
+    pub const fn config(&self) -> &ConfigArgs {
+        match self {
+            Self::Create(args) => &args.config,
+            Self::List(config) => config,
+            Self::Revoke(args) => &args.config,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct CreateKeyArgs {
+    /// Who uses the key, for people to tell keys apart
+    #[arg(long, value_name = "NAME", value_parser = checked_name)]
+    pub name: String,
+    /// read looks; write also creates and cancels payments; admin does everything
+    #[arg(long, value_name = "SCOPE", value_parser = scope)]
+    pub scope: KeyScope,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct RevokeKeyArgs {
+    /// The key's id, key_..., as 'keys list' shows it; the key itself is understood too
+    #[arg(value_name = "ID", value_parser = key_id)]
+    pub id: KeyId,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+fn scope(text: &str) -> Result<KeyScope, String> {
+    KeyScope::parse(text).ok_or_else(|| "a scope is read, write or admin".to_owned())
+}
+
+/// A key that leaked is what one has at hand.
+fn key_id(text: &str) -> Result<KeyId, String> {
+    let pasted = PresentedKey::parse(text).map(|key| key.id);
+    pasted
+        .or_else(|| KeyId::parse(text))
+        .ok_or_else(|| "no key has such an id; 'paybell keys list' shows them".to_owned())
+}
+
 /// A text that is not to be shown again.
 #[derive(Clone)]
 pub struct Hidden(String);
@@ -138,7 +206,7 @@ impl std::fmt::Debug for Hidden {
     }
 }
 
-/// Options of `serve` and `check-config`.
+/// Options of `serve` and `check-config`, and of all that work on a hub's data.
 #[derive(Debug, Args)]
 pub struct ConfigArgs {
     /// The configuration file; without it, config.json if there is one, else the defaults
@@ -149,6 +217,7 @@ pub struct ConfigArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::api_key::KeySecret;
     use clap::CommandFactory;
     use clap::error::ErrorKind;
 
@@ -182,6 +251,13 @@ mod tests {
             "paybell serve config.json",
             "paybell listen",
             "paybell listen --url ws://127.0.0.1:5000 --since -1",
+            "paybell keys",
+            "paybell keys create --name shop",
+            "paybell keys create --scope read",
+            "paybell keys create --name shop --scope Read",
+            "paybell keys create --name= --scope read",
+            "paybell keys revoke",
+            "paybell keys revoke key_1",
         ] {
             let why = Cli::try_parse_from(wrong.split(' ')).expect_err(wrong);
             assert_eq!(why.exit_code(), 2, "{wrong}");
@@ -192,6 +268,21 @@ mod tests {
         }
         let version = Cli::try_parse_from(["paybell", "-V"]).expect_err("version");
         assert_eq!(version.kind(), ErrorKind::DisplayVersion);
+    }
+
+    #[test]
+    fn a_key_is_revoked_by_its_id_or_by_itself() {
+        let key = PresentedKey {
+            id: KeyId(u128::MAX / 3),
+            secret: KeySecret::of_random([7; 32]),
+        };
+        for named in [key.id.to_string(), key.to_text()] {
+            let cli = Cli::try_parse_from(["paybell", "keys", "revoke", &named]).expect("usage");
+            let Command::Keys(args) = cli.command else {
+                panic!("keys");
+            };
+            assert!(matches!(args.command, KeysCommand::Revoke(args) if args.id == key.id));
+        }
     }
 
     #[test]

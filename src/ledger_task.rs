@@ -350,7 +350,6 @@ impl Observer for Announcer {
         if write.changes.payments.iter().any(opens) {
             self.watch_changed.send_replace(());
         }
-        self.trends.committed(write);
         let keys = &write.changes.api_keys;
         if keys
             .iter()
@@ -358,6 +357,7 @@ impl Observer for Announcer {
         {
             self.keys_changed.send_replace(());
         }
+        self.trends.committed(write);
         self.deliveries_due.ring_for(write);
         if !write.events.is_empty() && self.events.send(Arc::clone(write)).is_err() {
             tracing::debug!("the hub is gone; commits are no longer announced");

@@ -10,7 +10,7 @@ use paybell::config::report::{check_report, warning_lines};
 use paybell::config::{BindRefused, Config, Environment, Loaded};
 use paybell::listen;
 use paybell::listen::options::{Options, UsageError};
-use paybell::logging;
+use paybell::logging::{self, FilterError, LogFilter, LogSettings};
 use paybell::server::descriptors::raise_limit;
 use paybell::source::http::install_crypto_provider;
 use paybell::store::describe;
@@ -47,6 +47,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(args) | Command::CheckConfig(args) => {
             Config::load(args.config.as_deref(), &environment)
         }
+        Command::Keys(args) => Config::load(args.command.config().config.as_deref(), &environment),
         Command::Demo(_) | Command::Sandbox(_) | Command::Listen(_) => {
             Config::of_environment(&environment)
         }
@@ -67,7 +68,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     if matches!(command, Command::Serve(_)) {
         say(&mut io::stderr(), &warning_lines(&warnings));
     }
-    logging::start(&config.log)?;
+    logging::start(&log_settings(&command, &config)?)?;
     raise_limit();
     install_crypto_provider();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -78,12 +79,22 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             (_, Some(options)) => listen::run(options).await,
             (Command::Demo(args), _) => app::demo(args, config).await,
             (Command::Sandbox(args), _) => app::sandbox(args).await,
+            (Command::Keys(args), _) => app::keys::run(args.command, config).await,
             _ => app::serve(config).await,
         }
     })?;
     // Whatever still runs has had its drain time.
     runtime.shutdown_background();
     Ok(ExitCode::SUCCESS)
+}
+
+/// A command on keys is one line of result; what a hub would tell of it is not for the terminal.
+fn log_settings(command: &Command, config: &Config) -> Result<LogSettings, FilterError> {
+    let mut settings = config.log.clone();
+    if matches!(command, Command::Keys(_)) {
+        settings.filter = LogFilter::parse("warn")?;
+    }
+    Ok(settings)
 }
 
 /// What `listen` is asked for, checked; nothing for other commands.

@@ -159,8 +159,8 @@ macro_rules! replays {
 }
 
 replays! {
-    account_key address amount callback_url client_token configuration handshake json_rpc payment_body socket_frame
-    tron_header tron_infos
+    account_key address amount api_key callback_url client_token configuration handshake json_rpc payment_body
+    socket_frame tron_header tron_infos
 }
 
 /// A target without its test, its binary or its seeds would be fuzzed by nobody.

@@ -20,6 +20,8 @@ mod domain;
 mod endpoints;
 #[path = "store_contract/files.rs"]
 mod files;
+#[path = "store_contract/keys.rs"]
+mod keys;
 #[path = "store_contract/leftovers.rs"]
 mod leftovers;
 #[path = "store_contract/lists.rs"]

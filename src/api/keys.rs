@@ -14,6 +14,10 @@ use super::wire::scalar::Text;
 use super::{ApiContext, answer};
 use crate::domain::api_key::{KeyId, KeyScope, KeySecret, MAX_NAME_CHARS, PresentedKey};
 use crate::domain::api_key_commands::NewKey;
+use crate::domain::ids::UnixMs;
+use crate::ledger_task::Entropy;
+
+pub const NEW_FIELDS: [&str; 2] = ["name", "scope"];
 
 /// All of them in one piece: there are at most [`crate::domain::api_keys::MAX_KEYS`].
 pub async fn list(ctx: &ApiContext) -> Result<Response, Problem> {
@@ -25,20 +29,15 @@ pub async fn list(ctx: &ApiContext) -> Result<Response, Problem> {
 
 pub async fn create(ctx: &ApiContext, caller: Caller, body: &[u8]) -> Result<Response, Problem> {
     let mut form = Form::new(Fields::parse(body)?);
-    form.only(&["name", "scope"]);
+    form.only(&NEW_FIELDS);
     let name = form.required("name", name);
     let scope = form.required("scope", scope);
     form.finish()?;
     let (name, scope) = name
         .zip(scope)
         .ok_or_else(|| Problem::new(Kind::Internal, "a checked field got lost"))?;
-    let presented = new_key(ctx);
-    let new = NewKey {
-        id: presented.id,
-        name,
-        scope,
-        digest: presented.secret.digest(),
-    };
+    let presented = draw_key(ctx.entropy.as_ref(), ctx.clock.now());
+    let new = NewKey::of(&presented, name, scope);
     let key = ctx.ledger.create_key(new, caller.asker()).await?;
     let object = KeyObject::new(&key, None).with_key(presented.to_text());
     answer::made(&object, format!("/v1/keys/{}", key.id))
@@ -73,11 +72,12 @@ pub async fn current(ctx: &ApiContext, caller: Caller) -> Result<Response, Probl
     })
 }
 
-fn new_key(ctx: &ApiContext) -> PresentedKey {
+/// A key that nobody has seen yet.
+pub fn draw_key(entropy: &dyn Entropy, now: UnixMs) -> PresentedKey {
     let (mut place, mut secret) = ([0; 16], [0; 32]);
-    ctx.entropy.fill(&mut place);
-    ctx.entropy.fill(&mut secret);
-    let ulid = ulid::Ulid::from_parts(ctx.clock.now().0, u128::from_be_bytes(place));
+    entropy.fill(&mut place);
+    entropy.fill(&mut secret);
+    let ulid = ulid::Ulid::from_parts(now.0, u128::from_be_bytes(place));
     PresentedKey {
         id: KeyId(ulid.0),
         secret: KeySecret::of_random(secret),
@@ -88,11 +88,18 @@ fn key_id(text: &str) -> Result<KeyId, Problem> {
     KeyId::parse(text).ok_or_else(Problem::key_not_found)
 }
 
-/// A name tells keys apart for people: at least one visible character, and nothing that would disturb a list.
 fn name(value: &RawValue) -> Checked<String> {
-    let Some(text) = string(value) else {
-        return Err(format!("name must be a string, not {}", kind_word(value)));
-    };
+    match string(value) {
+        Some(text) => checked_name(&text),
+        None => Err(format!("name must be a string, not {}", kind_word(value))),
+    }
+}
+
+/// A name tells keys apart for people: at least one visible character, and nothing that would disturb a list.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn checked_name(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.chars().all(checks::is_invisible) {
         return Err("name must not be empty: say who uses the key, like \"shop\"".to_owned());

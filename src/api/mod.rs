@@ -28,7 +28,7 @@ pub mod idempotency;
 mod idempotency_tests;
 mod instant;
 pub mod keyring;
-mod keys;
+pub mod keys;
 #[cfg(test)]
 mod keys_tests;
 pub mod live;
@@ -37,6 +37,7 @@ mod origin;
 pub mod pages;
 pub mod problem;
 mod query;
+pub mod reference;
 mod request;
 mod rights;
 mod router;

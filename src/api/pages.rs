@@ -2,6 +2,7 @@
 //!
 //! Refuses to read the disk. Which files there are, the caller says.
 
+use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue, IF_NONE_MATCH};
 use sha2::{Digest, Sha256};
@@ -36,7 +37,10 @@ pub enum Readers {
 /// A file with its tag.
 #[derive(Debug, Clone)]
 pub struct TaggedPage {
-    page: Page,
+    path: &'static str,
+    content_type: &'static str,
+    readers: Readers,
+    body: Bytes,
     etag: HeaderValue,
 }
 
@@ -46,19 +50,39 @@ pub struct Pages(Vec<TaggedPage>);
 
 impl Pages {
     pub fn new(pages: &'static [Page]) -> Self {
-        let tagged = pages.iter().map(|page| TaggedPage {
-            page: *page,
-            etag: tag(page.body),
+        let all = Self(Vec::with_capacity(pages.len()));
+        pages.iter().fold(all, |all, page| {
+            let body = Bytes::from_static(page.body);
+            all.with(page.path, page.content_type, page.readers, body)
+        })
+    }
+
+    /// Adds a file that was put together at the start.
+    #[must_use]
+    pub fn with(
+        mut self,
+        path: &'static str,
+        content_type: &'static str,
+        readers: Readers,
+        body: Bytes,
+    ) -> Self {
+        let etag = tag(&body);
+        self.0.push(TaggedPage {
+            path,
+            content_type,
+            readers,
+            body,
+            etag,
         });
-        Self(tagged.collect())
+        self
     }
 
     pub fn find(&self, path: &str) -> Option<&TaggedPage> {
-        self.0.iter().find(|tagged| tagged.page.is_at(path))
+        self.0.iter().find(|tagged| tagged.is_at(path))
     }
 }
 
-impl Page {
+impl TaggedPage {
     fn is_at(&self, path: &str) -> bool {
         match self.path.strip_suffix(ANY_ID) {
             Some(folder) => path
@@ -72,7 +96,7 @@ impl Page {
 impl TaggedPage {
     pub fn serve(&self, headers: &HeaderMap) -> Response {
         let mut response = self.answer(headers);
-        if self.page.readers == Readers::AllPages {
+        if self.readers == Readers::AllPages {
             let all = HeaderValue::from_static("*");
             response
                 .headers_mut()
@@ -92,7 +116,7 @@ impl TaggedPage {
         if present {
             return answer::not_modified(&self.etag);
         }
-        answer::page(self.page.content_type, &self.etag, self.page.body)
+        answer::page(self.content_type, &self.etag, self.body.clone())
     }
 }
 

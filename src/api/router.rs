@@ -35,6 +35,9 @@ const READ_WRITE: &str = "GET, HEAD, POST, OPTIONS";
 const READ_REMOVE: &str = "GET, HEAD, DELETE, OPTIONS";
 const READ_CHANGE_REMOVE: &str = "GET, HEAD, PATCH, DELETE, OPTIONS";
 
+#[cfg(test)]
+mod documented_tests;
+
 /// A request taken apart.
 struct Request {
     method: Method,
@@ -73,11 +76,11 @@ pub enum Resource<'a> {
     Transfers,
     Transfer(&'a str),
     Assignment(&'a str),
-    Trends,
     Keys,
     Key(&'a str),
     /// What the caller's own credential is.
     CurrentKey,
+    Trends,
 }
 
 /// What a method wants. HEAD is a GET whose body hyper leaves out.
@@ -232,13 +235,13 @@ async fn read(
         Resource::Delivery(id) => deliveries::get(ctx, id).await,
         Resource::Endpoints => endpoints::list(ctx).await,
         Resource::Endpoint(id) => endpoints::get(ctx, id).await,
-        Resource::Callbacks => endpoints::callbacks(ctx).await,
+        Resource::Callbacks => endpoints::callbacks(ctx, caller).await,
         Resource::Transfers => transfers::list(ctx, query).await,
         Resource::Transfer(id) => transfers::get(ctx, id).await,
-        Resource::Trends => trends::get(ctx),
         Resource::Keys => keys::list(ctx).await,
         Resource::Key(id) => keys::get(ctx, id).await,
         Resource::CurrentKey => keys::current(ctx, caller).await,
+        Resource::Trends => trends::get(ctx),
         Resource::Page(_)
         | Resource::Creation
         | Resource::Cancellation(_)
@@ -394,10 +397,10 @@ impl<'a> Resource<'a> {
             [Some("v1"), Some("events"), Some("stream"), None, ..] => Self::EventStream,
             [Some("v1"), Some("deliveries"), rest @ ..] => Self::of_deliveries(rest)?,
             [Some("v1"), Some("endpoints"), rest @ ..] => Self::of_endpoints(rest)?,
-            [Some("v1"), Some("trends"), None, ..] => Self::Trends,
             [Some("v1"), Some("keys"), None, ..] => Self::Keys,
             [Some("v1"), Some("keys"), Some("current"), None, ..] => Self::CurrentKey,
             [Some("v1"), Some("keys"), Some(id), None, ..] => Self::Key(id),
+            [Some("v1"), Some("trends"), None, ..] => Self::Trends,
             [Some("v1"), Some("transfers"), None, ..] => Self::Transfers,
             [Some("v1"), Some("transfers"), Some(id), None, ..] => Self::Transfer(id),
             [

@@ -13,6 +13,7 @@ use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
 use super::build::{self, Setting};
+use super::operator_door::OperatorDoor;
 use super::pages::PAGES;
 use super::print_line;
 use crate::api::host::{self, Hosts};
@@ -20,6 +21,7 @@ use crate::api::idempotency::InFlight;
 use crate::api::keyring::Keyring;
 use crate::api::live::{LiveContext, LiveLimits, Seats};
 use crate::api::pages::Pages;
+use crate::api::reference::Documents;
 use crate::api::socket;
 use crate::api::socket::handshake::Origins;
 use crate::api::token::ClientTokens;
@@ -74,8 +76,9 @@ pub struct Hub {
     entropy: Arc<dyn Entropy>,
     seats: Arc<Seats>,
     gauges: Arc<Gauges>,
-    trends: Arc<Trends>,
     key_uses: Arc<KeyUses>,
+    trends: Arc<Trends>,
+    pages: Pages,
     /// The demo's chain, whose controls the hub serves too.
     sandbox: Option<Sandbox>,
 }
@@ -137,8 +140,9 @@ impl Hub {
             entropy,
             seats: Arc::default(),
             gauges: Arc::default(),
-            trends,
             key_uses: Arc::default(),
+            trends,
+            pages: Documents::assemble()?.add_to(Pages::new(PAGES)),
             sandbox,
         })
     }
@@ -184,7 +188,10 @@ impl Hub {
     pub async fn run(self, listener: TcpListener, stopped: Shutdown) -> anyhow::Result<()> {
         let drain = self.config.drain;
         let store = Arc::clone(&self.store);
-        let routes = self.routes(&listener, &stopped)?;
+        let public_url = self.public_url(&listener)?;
+        let routes = self.routes(&public_url, &stopped);
+        let door = OperatorDoor::open(&self.config.data);
+        let door_routes = self.operator_routes(&public_url, &stopped);
         let mut tasks = JoinSet::new();
         self.spawn_followers(&mut tasks, &stopped)?;
         self.spawn_dispatcher(&mut tasks, &stopped)?;
@@ -218,9 +225,20 @@ impl Hub {
             server::serve(listener, routes, max_connections(), stopped.clone(), drain).await;
             Ok(())
         };
-        // Both from the same moment on, so that the end takes the drain time once.
+        let operators = async {
+            if let Some(door) = door {
+                door.serve(door_routes, stopped.clone(), drain).await;
+            }
+            Ok(())
+        };
+        // All from the same moment on, so that the end takes the drain time once.
         let sockets = closed(&self.seats, stopped.clone(), drain);
-        let outcome = tokio::try_join!(serving, sockets, ended(&mut tasks, stopped.clone(), drain));
+        let outcome = tokio::try_join!(
+            serving,
+            operators,
+            sockets,
+            ended(&mut tasks, stopped.clone(), drain)
+        );
         tasks.shutdown().await;
         tokio::task::spawn_blocking(move || store.close())
             .await
@@ -229,15 +247,11 @@ impl Hub {
         outcome.map(|_| ())
     }
 
-    fn routes(
-        &self,
-        listener: &TcpListener,
-        stopped: &Shutdown,
-    ) -> anyhow::Result<BoxedFilter<(Response,)>> {
-        let live = Arc::new(self.live_context(stopped.clone()));
-        let keyring = live.keyring.clone();
+    fn routes(&self, public_url: &str, stopped: &Shutdown) -> BoxedFilter<(Response,)> {
+        let keyring = self.keyring();
+        let live = Arc::new(self.live_context(keyring.clone(), stopped.clone()));
         let sockets = socket::route(Arc::clone(&live));
-        let http = api::routes(Arc::new(self.api_context(listener, live)?));
+        let http = api::routes(Arc::new(self.api_context(public_url, live)));
         let served = match &self.sandbox {
             Some(sandbox) => {
                 let controls = sockets.or(sandbox.control_routes()).unify();
@@ -245,13 +259,22 @@ impl Hub {
             }
             None => sockets.or(http).unify().boxed(),
         };
-        Ok(match self.config.keyless {
+        match self.config.keyless {
             KeylessAccess::LoopbackOnly => host::guard(self.hosts(), keyring)
                 .or(served)
                 .unify()
                 .boxed(),
             KeylessAccess::AnyAddress => served,
-        })
+        }
+    }
+
+    /// The same for those who come through the socket beside the data file.
+    fn operator_routes(&self, public_url: &str, stopped: &Shutdown) -> BoxedFilter<(Response,)> {
+        let keyring = self.keyring().for_operators();
+        let live = Arc::new(self.live_context(keyring, stopped.clone()));
+        let sockets = socket::route(Arc::clone(&live));
+        let http = api::routes(Arc::new(self.api_context(public_url, live)));
+        sockets.or(http).unify().boxed()
     }
 
     fn hosts(&self) -> Hosts {
@@ -260,12 +283,8 @@ impl Hub {
         Hosts::of_urls(public_url.chain(origins))
     }
 
-    fn api_context(
-        &self,
-        listener: &TcpListener,
-        live: Arc<LiveContext>,
-    ) -> anyhow::Result<ApiContext> {
-        Ok(ApiContext {
+    fn api_context(&self, public_url: &str, live: Arc<LiveContext>) -> ApiContext {
+        ApiContext {
             ledger: self.ledger.clone(),
             store: Arc::clone(&self.store) as _,
             index: Arc::clone(&self.index),
@@ -280,19 +299,23 @@ impl Hub {
             trends: Arc::clone(&self.trends),
             callbacks: Arc::new(GuardedCallbacks(self.resolver.clone())),
             callback_secrets: self.secrets.clone(),
-            pages: Pages::new(PAGES),
-            settings: self.api_settings(listener)?,
+            pages: self.pages.clone(),
+            settings: self.api_settings(public_url),
             in_flight: InFlight::default(),
-        })
+        }
     }
 
-    fn api_settings(&self, listener: &TcpListener) -> anyhow::Result<ApiSettings> {
+    /// Where payers reach the pages.
+    fn public_url(&self, listener: &TcpListener) -> anyhow::Result<String> {
+        match &self.config.public_url {
+            Some(url) => Ok(url.as_str().to_owned()),
+            None => super::base_url(listener),
+        }
+    }
+
+    fn api_settings(&self, public_url: &str) -> ApiSettings {
         let config = &self.config;
-        let public_url = match &config.public_url {
-            Some(url) => url.as_str().to_owned(),
-            None => super::base_url(listener)?,
-        };
-        Ok(ApiSettings {
+        ApiSettings {
             classic_scope: match config.classic_webhooks {
                 ClassicWebhooks::Completed => CallbackScope::CompletionOnly,
                 ClassicWebhooks::All => CallbackScope::Everything,
@@ -300,7 +323,7 @@ impl Hub {
             default_expires_in_seconds: config.default_expiry.as_secs(),
             max_expires_in_seconds: config.max_expiry.as_secs(),
             grace_seconds: config.grace.as_secs(),
-            public_url,
+            public_url: public_url.to_owned(),
             allowed_origins: config
                 .allowed_origins
                 .iter()
@@ -311,10 +334,10 @@ impl Hub {
                 Setting::Demo => RunMode::Demo,
                 Setting::Real => RunMode::Serve,
             },
-        })
+        }
     }
 
-    fn live_context(&self, shutdown: Shutdown) -> LiveContext {
+    fn live_context(&self, keyring: Keyring, shutdown: Shutdown) -> LiveContext {
         let usual = LiveContext::new(
             Arc::clone(&self.live),
             Arc::clone(&self.store) as _,
@@ -323,7 +346,7 @@ impl Hub {
             shutdown,
         );
         LiveContext {
-            keyring: self.keyring(),
+            keyring,
             origins: self.socket_origins(),
             limits: self.live_limits(),
             seats: Arc::clone(&self.seats),

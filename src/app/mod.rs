@@ -3,6 +3,8 @@
 mod build;
 mod demo;
 mod hub_parts;
+pub mod keys;
+mod operator_door;
 mod pages;
 
 use std::io::{self, Write};

@@ -2,7 +2,7 @@
 //!
 //! Pure decisions on the latest state, the right of whoever asks included: it may have gone since the request was let in.
 
-use super::api_key::{ApiKey, KeyDigest, KeyId, KeyScope};
+use super::api_key::{ApiKey, KeyDigest, KeyId, KeyScope, PresentedKey};
 use super::api_keys::{ApiKeys, KeyChange, MAX_KEYS, MAX_LIVE_KEYS};
 use super::changes::{Changes, View, ViewError};
 use super::ids::UnixMs;
@@ -15,6 +15,18 @@ pub struct NewKey {
     pub name: String,
     pub scope: KeyScope,
     pub digest: KeyDigest,
+}
+
+impl NewKey {
+    /// The key that its holder will present so.
+    pub fn of(presented: &PresentedKey, name: String, scope: KeyScope) -> Self {
+        Self {
+            id: presented.id,
+            name,
+            scope,
+            digest: presented.secret.digest(),
+        }
+    }
 }
 
 /// Who asks for a change.

@@ -3,6 +3,7 @@
 //! Owns the listener's loop and the limits of a connection. Knows nothing of routes: it serves any warp filter.
 
 pub mod descriptors;
+pub mod local;
 mod stall;
 
 use std::convert::Infallible;
@@ -17,7 +18,8 @@ use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
@@ -58,10 +60,38 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
+/// Where connections come from.
+pub trait Listener: Send + 'static {
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    /// The next connection, ready to be served.
+    fn next(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    async fn next(&self) -> io::Result<TcpStream> {
+        let (stream, _) = self.accept().await?;
+        // Small pushes must not wait for the acknowledgement of the one before.
+        stream.set_nodelay(true)?;
+        #[cfg(target_os = "linux")]
+        rustix::net::sockopt::set_tcp_user_timeout(&stream, VANISHED_TIMEOUT_MS)?;
+        Ok(stream)
+    }
+}
+
+impl Listener for UnixListener {
+    type Stream = UnixStream;
+
+    async fn next(&self) -> io::Result<UnixStream> {
+        self.accept().await.map(|(stream, _)| stream)
+    }
+}
+
 /// Serves `max_connections` at once, while further ones wait in the kernel's queue, until `shutdown` turns true; then
 /// takes no more, finishes what was asked, and waits at most `drain` for it.
-pub async fn serve(
-    listener: TcpListener,
+pub async fn serve<L: Listener>(
+    listener: L,
     routes: BoxedFilter<(Response,)>,
     max_connections: usize,
     mut shutdown: Shutdown,
@@ -96,12 +126,9 @@ pub async fn serve(
     }
 }
 
-async fn serve_one<S>(
-    stream: TcpStream,
-    service: S,
-    mut shutdown: Shutdown,
-    place: OwnedSemaphorePermit,
-) where
+async fn serve_one<T, S>(stream: T, service: S, mut shutdown: Shutdown, place: OwnedSemaphorePermit)
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request<Incoming>, Response = Response, Error = Infallible>,
 {
     // The place goes with the stream: a connection that becomes a socket keeps it.
@@ -125,21 +152,16 @@ async fn serve_one<S>(
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
+async fn accept<L: Listener>(
+    listener: &L,
     places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+) -> io::Result<(L::Stream, OwnedSemaphorePermit)> {
     // The place comes first: who cannot be served is not accepted.
     let permit = Arc::clone(places)
         .acquire_owned()
         .await
         .map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    // Small pushes must not wait for the acknowledgement of the one before.
-    stream.set_nodelay(true)?;
-    #[cfg(target_os = "linux")]
-    rustix::net::sockopt::set_tcp_user_timeout(&stream, VANISHED_TIMEOUT_MS)?;
-    Ok((stream, permit))
+    Ok((listener.next().await?, permit))
 }
 
 #[cfg(all(test, target_os = "linux"))]

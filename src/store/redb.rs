@@ -35,8 +35,8 @@ use crate::domain::transfer::TransferPlace;
 use crate::domain::wallet::NextIndex;
 
 /// The format that this program writes; see the file's `meta` table. 2 has wallets, 3 assignments by hand, 4 webhook
-/// endpoints, an outbox for each target and kept answers, 5 the block times of events, every payment by its address, and API
-/// keys, which a program that does not know them would leave unguarded; older files are taken over.
+/// endpoints, an outbox for each target and kept answers. 5 has the block times of events, every payment by its address,
+/// and API keys, which a program that does not know them would leave unguarded. Older files are taken over.
 const FORMAT: u32 = 5;
 /// The first format with an outbox for each target.
 const OUTBOX_BY_TARGET: u32 = 4;
@@ -260,6 +260,9 @@ fn open_database(
 fn open_file(builder: &Builder, path: &Path) -> Result<Database, DatabaseError> {
     let mut options = std::fs::OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
+    // It holds what signs webhooks and client tokens.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options.open(path)?;
     match file.try_lock() {
         Ok(()) => {}
@@ -470,6 +473,10 @@ impl Store for RedbStore {
     ) -> Result<Vec<Delivery>, StoreError> {
         self.query(move |s| s.due_of(target, now, after, limit))
             .await
+    }
+
+    async fn owed(&self, target: Target, limit: usize) -> Result<usize, StoreError> {
+        self.query(move |s| s.owed(target, limit)).await
     }
 
     async fn next_due(&self, after: UnixMs) -> Result<Option<UnixMs>, StoreError> {

@@ -17,7 +17,7 @@ use crate::domain::payment::{AmountMode, Finality, MatchRule, Payment, Status, T
 use crate::domain::test_support::*;
 use crate::domain::wallet;
 use crate::webhook_orders::{self, Order};
-use crate::{POLICY, answers, audit, called_back, store};
+use crate::{POLICY, answers, audit, called_back, keys, store};
 
 const SEEDS: u64 = 40;
 const STEPS: usize = 90;
@@ -40,6 +40,7 @@ enum Op {
     CatchUp(ChainId),
     RemoveOld(UnixMs),
     Webhooks(Order),
+    Keys(keys::Order),
 }
 
 impl Op {
@@ -76,6 +77,7 @@ impl Op {
             Self::CatchUp(chain) => ledger::catch_up(view, *chain, now),
             Self::RemoveOld(before) => ledger::remove_old(view, *before),
             Self::Webhooks(order) => order.decide(view, now),
+            Self::Keys(order) => order.decide(view, now),
         }
     }
 }
@@ -96,6 +98,9 @@ impl Draw<'_> {
         let tip_header = self.state.blocks[&(chain, tip)];
         if self.rng.u8(..3) == 0 {
             return Op::Webhooks(Order::draw(self.rng, self.state, self.step));
+        }
+        if self.rng.u8(..12) == 0 {
+            return Op::Keys(keys::Order::draw(self.rng, self.state));
         }
         match self.rng.u8(..27) {
             0..7 => self.create(chain),
@@ -246,6 +251,7 @@ fn ask_both(real: &dyn View, simple: &MemoryState) {
     }
     assert_eq!(text(&real.next_sequence()), text(&simple.next_sequence()));
     webhook_orders::ask_both(real, simple);
+    assert_eq!(real.api_keys().unwrap(), simple.api_keys);
 }
 
 fn ask_timers(real: &dyn View, simple: &MemoryState, chain: ChainId) {
@@ -411,6 +417,7 @@ async fn compare(real: &paybell::store::redb::RedbStore, simple: &MemoryState) {
         simple.next_index(account).unwrap()
     );
     webhook_orders::compare(real, simple).await;
+    assert_eq!(real.api_keys(), simple.api_keys);
     audit::whole(real).await;
 }
 

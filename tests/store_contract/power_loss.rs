@@ -9,6 +9,7 @@ use paybell::store::redb::RedbStore;
 use paybell::store::{DeliveryFilter, EventRow, EventScope, PaymentFilter, Store, Write};
 
 use crate::disk::Disk;
+use crate::domain::api_keys::ApiKeys;
 use crate::domain::chain::BlockHeader;
 use crate::domain::changes::{ChainChange, Changes};
 use crate::domain::delivery::{Delivery, DeliveryState, Outcome};
@@ -18,7 +19,7 @@ use crate::domain::ids::{DeliveryId, EndpointId, Height, PaymentId};
 use crate::domain::ledger;
 use crate::domain::payment::{Payment, Status};
 use crate::domain::test_support::*;
-use crate::{answers, audit, called_back, create, deliveries, endpoints, store, wallets};
+use crate::{answers, audit, called_back, create, deliveries, endpoints, keys, store, wallets};
 
 const SEEDS: u64 = 240;
 const STEPS: u32 = 16;
@@ -32,6 +33,7 @@ struct Answered {
     delivered: Vec<DeliveryId>,
     /// The account's endpoints; some are added, and those that answer 410 are disabled.
     endpoints: Endpoints,
+    api_keys: ApiKeys,
     tip: Option<BlockHeader>,
     final_height: Height,
     /// Numbers of the payments that were asked for under a key, answered or not.
@@ -55,6 +57,9 @@ impl Answered {
         self.delivered.extend(delivered.map(|d| d.after.id));
         for change in &write.changes.endpoints {
             self.endpoints.apply(change);
+        }
+        for change in &write.changes.api_keys {
+            self.api_keys.apply(change);
         }
         match write.changes.chain {
             Some((_, ChainChange::Append(header) | ChainChange::Jump(header))) => {
@@ -85,8 +90,9 @@ struct Life<'a> {
 impl Life<'_> {
     /// False once a commit failed.
     async fn step(&mut self) -> bool {
-        match self.rng.u8(..17) {
-            16.. => self.add_endpoint().await,
+        match self.rng.u8(..18) {
+            17.. => self.change_keys().await,
+            16 => self.add_endpoint().await,
             14..16 => self.answer_gone().await,
             12..14 => self.create_keyed().await,
             0..4 => self.create_some().await,
@@ -200,6 +206,11 @@ impl Life<'_> {
         self.take(outcome)
     }
 
+    async fn change_keys(&mut self) -> bool {
+        let outcome = keys::change(self.store, &self.answered.api_keys, self.rng).await;
+        self.take(outcome)
+    }
+
     /// An endpoint ends: with it all that it is owed, and an event tells the others, in one commit.
     async fn answer_gone(&mut self) -> bool {
         let Ok(due) = store::due(self.store, CREATED).await else {
@@ -258,6 +269,7 @@ async fn kept(store: &RedbStore) -> Answered {
         payments: payments.into_iter().map(|p| (p.id, p)).collect(),
         delivered: delivered.map(|d| d.id).collect(),
         endpoints: (*store.endpoints()).clone(),
+        api_keys: (*store.api_keys()).clone(),
         tip: cursor.map(|c| c.tip),
         final_height: cursor.map(|c| c.final_height).unwrap_or_default(),
         keyed: Vec::new(),
@@ -306,6 +318,7 @@ async fn compare(store: &RedbStore, answered: &Answered) {
     let callbacks = all.iter().filter(|d| d.id.endpoint == EndpointId::CALLBACK);
     assert_eq!(callbacks.count(), owed.count(), "every event's delivery");
     endpoints_end_whole(store, answered, &events, &all);
+    keys::kept(store, &answered.api_keys);
 }
 
 /// Who is disabled is owed nothing and was told of once; who is in use is owed every event since it was made, except

@@ -118,6 +118,19 @@ impl Program {
         )
     }
 
+    /// The same with a log of this level in a file.
+    pub fn serve_logging(folder: &Path, config: &Value, level: &str, log: &Path) -> Self {
+        let file = folder.join("config.json");
+        std::fs::write(&file, config.to_string()).expect("written");
+        let mut command = quiet(BINARY);
+        command
+            .args(["serve", "--config"])
+            .arg(&file)
+            .env("PAYBELL_LOG", level)
+            .stderr(std::fs::File::create(log).expect("a file"));
+        Self::run(command, &["hub"])
+    }
+
     pub fn url(&self, name: &str) -> &str {
         let found = self.urls.iter().find(|(n, _)| n == name);
         &found.unwrap_or_else(|| panic!("no URL of {name}")).1

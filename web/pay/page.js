@@ -10,17 +10,23 @@ import { tell } from "./story.js";
 import { View } from "./view.js";
 import { Words, chooseLanguage } from "./words.js";
 
+const PAYMENT_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const TICK_MS = 250;
-const TIME_EVERY_MS = 60_000; // the chain's time is asked for again, because a device that sleeps may stop its clock
+// The chain's time is asked for again: a hub that had nothing to do is up to a minute behind when a payment is made,
+// and a device that sleeps may stop its clock.
+const TIME_FIRST_MS = 5_000;
+const TIME_EVERY_MS = 30_000;
 const HISTORY_AGAIN_MS = 5_000;
 
-const words = new Words(chooseLanguage(location.search, navigator.languages ?? []));
+const preferred = navigator.languages ?? [navigator.language];
+const words = new Words(chooseLanguage(location.search, preferred), preferred);
 const view = new View(words);
 let current = null;
 
 addEventListener("hashchange", open);
 document.addEventListener("visibilitychange", () => document.hidden || askForTime());
 setInterval(tick, TICK_MS);
+setTimeout(askForTime, TIME_FIRST_MS);
 setInterval(askForTime, TIME_EVERY_MS);
 open();
 
@@ -29,9 +35,9 @@ function open() {
   clearTimeout(current?.again);
   current = null;
   view.clear();
-  const id = idOfPath();
+  const id = location.pathname.split("/").at(-1);
   const token = location.hash.slice(1);
-  if (!id) return trouble("not_found");
+  if (!PAYMENT_ID.test(id)) return trouble("not_found");
   const mine = (current = { hub: payerOf(id, token), token, clock: new ChainClock(), payment: null, events: new Map(), start: 0, ready: false, told: null });
   mine.watch = watchPayment({
     id,
@@ -39,15 +45,6 @@ function open() {
     onUpdate: (update) => mine === current && receive(mine, update),
     onConnection: (connection) => mine === current && connected(mine, connection),
   });
-}
-
-/** The last part of the path; "" where it cannot be an id. */
-function idOfPath() {
-  try {
-    return decodeURIComponent(location.pathname.split("/").at(-1));
-  } catch {
-    return "";
-  }
 }
 
 function receive(mine, { kind, payment, event }) {

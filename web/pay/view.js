@@ -4,6 +4,8 @@ import { $, copy, el, setText, short } from "../dom.js";
 import { NETWORKS, NOTES, STATES, STEP_NAMES } from "./looks.js";
 
 const NOTES_MAX = 5;
+/** A longer amount is written smaller, above its button. */
+const DIGITS_FEW = 7;
 const COPIED_FOR_MS = 1800;
 /** Unix seconds before the end at which a screen reader hears how much time is left. */
 const SPOKEN_AT = [600, 300, 60];
@@ -25,7 +27,6 @@ export class View {
     this.#onCopy($("copy-due"), () => $("due").textContent);
     this.#onCopy($("copy-address"), () => $("address").textContent);
     $("again").addEventListener("click", () => this.#showAgain());
-    setText($("headline"), words.say("head_loading"));
     this.live({ state: "connecting" });
   }
 
@@ -35,7 +36,6 @@ export class View {
     this.#spoken = null;
     this.#again = false;
     this.#show("loading");
-    setText($("headline"), this.#words.say("head_loading"));
     document.title = this.#words.say("page_name");
     $("qr").removeAttribute("src");
     $("qr").alt = "";
@@ -54,7 +54,7 @@ export class View {
     this.#drawSteps(payment, told);
     this.#drawFacts(payment, told);
     this.#speak(told);
-    this.#shown = { state: told.state, notes: told.notes.length };
+    this.#shown = { state: told.state, notes: told.notices.length };
     if (focused !== document.body && focused?.closest("[hidden]")) $("headline").focus({ preventScroll: true });
   }
 
@@ -110,8 +110,8 @@ export class View {
   #show(view) {
     document.body.dataset.view = view;
     $("trouble").hidden = view !== "trouble";
+    $("opening").hidden = view !== "loading";
     $("sheet").hidden = view === "trouble";
-    $("sheet").setAttribute("aria-busy", String(view === "loading"));
   }
 
   #drawHead(payment, told) {
@@ -139,9 +139,9 @@ export class View {
     setText($("confirmations"), this.#confirmed(count, needed));
   }
 
-  #confirmed(count, needed) {
+  #confirmed(count, needed, text = "confirmations_of") {
     return count <= needed
-      ? this.#words.say("confirmations_of", { count, needed })
+      ? this.#words.say(text, { count, needed })
       : this.#words.say("confirmations", { count });
   }
 
@@ -153,7 +153,9 @@ export class View {
     setText($("network"), network ? this.#words.say(network.name) : payment.currency);
     setText($("warning"), network ? this.#words.say(network.warning) : this.#words.say("warning_other", { currency: payment.currency }));
     setText($("due-name"), this.#words.say(told.received ? "due_missing" : "due_amount"));
-    setText($("due"), told.due ?? payment.amount_to_pay);
+    const due = told.due ?? payment.amount_to_pay;
+    setText($("due"), due);
+    $("pay").dataset.digits = due.length > DIGITS_FEW ? "many" : "few";
     if ($("address").textContent !== payment.wallet_address) $("address").replaceChildren(...readable(payment.wallet_address));
   }
 
@@ -197,10 +199,12 @@ export class View {
     const notes = [
       "",
       told.step >= 2 && block ? this.#words.say("step_block", { number: block }) : "",
-      told.state === "confirming" || told.state === "paid" ? this.#confirmed(count, needed) : "",
+      told.state === "confirming" || told.state === "paid" ? this.#confirmed(count, needed, "confirmations_short") : "",
       payment.completed_at && told.state === "paid" ? this.#words.moment(payment.completed_at, payment.chain_time) : "",
     ];
     const names = [...STEP_NAMES.slice(0, 3), ended ?? STEP_NAMES[3]];
+    if (told.step > 0) names[0] = "step_sent";
+    if (told.state === "partial") names[0] = "step_rest";
     const fresh = names.map((name, i) => this.#step(this.#words.say(name), notes[i], placeOf(i, told.step, Boolean(ended))));
     const list = $("steps");
     if (list.children.length !== fresh.length) list.replaceChildren(...fresh);
@@ -233,7 +237,7 @@ export class View {
   #speak(told) {
     const said = [];
     if (this.#shown.state !== null && this.#shown.state !== told.state) said.push($("headline").textContent, $("explain").textContent);
-    if (this.#shown.state !== null && told.notes > this.#shown.notes) said.push($("notes").firstElementChild.querySelector(".note-title").textContent);
+    if (this.#shown.state !== null && told.notices > this.#shown.notes) said.push($("notes").firstElementChild.querySelector(".note-title").textContent);
     if (said.length) this.announce(said.join(". "));
   }
 
@@ -245,15 +249,18 @@ export class View {
   }
 
   #onCopy(button, text) {
+    const label = button.getAttribute("aria-label");
     button.addEventListener("click", async () => {
       const what = text();
       const done = await copy(what);
       setText(button, this.#words.say(done ? "copied" : "copy_failed"));
       button.dataset.done = done;
+      button.removeAttribute("aria-label");
       this.announce(this.#words.say(done ? "copied_what" : "copy_failed_what", { what }));
       clearTimeout(this.#copying.get(button));
       this.#copying.set(button, setTimeout(() => {
         setText(button, this.#words.say("copy"));
+        button.setAttribute("aria-label", label);
         delete button.dataset.done;
       }, COPIED_FOR_MS));
     });

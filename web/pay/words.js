@@ -14,19 +14,26 @@ export function chooseLanguage(search, preferred, tables = LANGUAGES) {
   return FALLBACK;
 }
 
+/** How numbers and times are written: as in the region that the browser is set to, where that speaks the language. */
+export function chooseLocale(language, preferred) {
+  return preferred.find((tag) => tag.toLowerCase().split("-")[0] === language.toLowerCase().split("-")[0]) ?? language;
+}
+
 export class Words {
+  #locale;
   #texts;
   #plural;
   #numbers;
   #isolates;
 
-  constructor(language, tables = LANGUAGES) {
+  constructor(language, preferred = [], tables = LANGUAGES) {
     const { direction, texts } = tables[language];
+    this.#locale = chooseLocale(language, preferred);
     this.language = language;
     this.direction = direction;
     this.#texts = { ...tables[FALLBACK].texts, ...texts };
     this.#plural = new Intl.PluralRules(language);
-    this.#numbers = new Intl.NumberFormat(language);
+    this.#numbers = new Intl.NumberFormat(this.#locale);
     this.#isolates = direction === "rtl";
   }
 
@@ -43,7 +50,7 @@ export class Words {
   /** 14:32, or 1:04:32. */
   clock(seconds) {
     const whole = Math.ceil(seconds);
-    const two = new Intl.NumberFormat(this.language, { minimumIntegerDigits: 2 });
+    const two = new Intl.NumberFormat(this.#locale, { minimumIntegerDigits: 2 });
     const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
     return hours ? `${this.number(hours)}:${two.format(minutes)}:${two.format(rest)}` : `${two.format(minutes)}:${two.format(rest)}`;
   }
@@ -52,7 +59,8 @@ export class Words {
   moment(seconds, now) {
     const [at, today] = [new Date(seconds * 1000), new Date((now ?? seconds) * 1000)];
     const sameDay = at.toDateString() === today.toDateString();
-    return new Intl.DateTimeFormat(this.language, { timeStyle: "short", ...(!sameDay && { dateStyle: "medium" }) }).format(at);
+    const day = sameDay ? {} : { day: "numeric", month: "short" };
+    return new Intl.DateTimeFormat(this.#locale, { ...day, hour: "numeric", minute: "2-digit" }).format(at);
   }
 
   #written(value) {

@@ -15,6 +15,7 @@ use warp::reply::Response;
 use super::idempotency::InFlight;
 use super::live::{LiveContext, LiveLimits};
 use super::pages::{Page, Pages, Readers};
+use super::reference::Documents;
 use super::token::ClientTokens;
 use super::wire::WireEncoder;
 use super::{ApiContext, ApiSettings, CallbackCheck, routes};
@@ -211,6 +212,7 @@ impl Hub {
                 signal,
             )
         });
+        let documents = Documents::assemble().expect("parts that fit");
         let ctx = Arc::new(ApiContext {
             ledger,
             store: Arc::clone(&store) as Arc<dyn Store>,
@@ -226,7 +228,7 @@ impl Hub {
             trends,
             callbacks: Arc::new(HttpsOnly),
             callback_secrets: CallbackSecrets::new(secrets, store.identity()),
-            pages: Pages::new(&PAGES),
+            pages: documents.add_to(Pages::new(&PAGES)),
             settings,
             in_flight: InFlight::default(),
         });

@@ -25,7 +25,7 @@ fn address(text: &str) -> Address {
     Address::from_tron(text).expect("an address")
 }
 
-fn payment() -> Payment {
+pub fn payment() -> Payment {
     Payment {
         id: PaymentId::parse(ID).expect("an id"),
         chain: ChainId(0),
@@ -55,7 +55,7 @@ fn payment() -> Payment {
     }
 }
 
-fn credit() -> Credit {
+pub fn credit() -> Credit {
     Credit {
         txid: TxId([0xab; 32]),
         log_index: 3,
@@ -68,7 +68,7 @@ fn credit() -> Credit {
     }
 }
 
-fn record(state: TransferState) -> TransferRecord {
+pub fn record(state: TransferState) -> TransferRecord {
     TransferRecord {
         key: TransferKey {
             chain: ChainId(0),
@@ -85,7 +85,7 @@ fn record(state: TransferState) -> TransferRecord {
     }
 }
 
-fn chains() -> Chains {
+pub fn chains() -> Chains {
     Chains::new(vec![chain()])
 }
 

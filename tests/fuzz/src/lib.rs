@@ -7,6 +7,7 @@
 pub mod account_key;
 pub mod address;
 pub mod amount;
+pub mod api_key;
 pub mod callback_url;
 pub mod client_token;
 pub mod configuration;
@@ -24,6 +25,7 @@ pub const TARGETS: &[Target] = &[
     ("account_key", account_key::target),
     ("address", address::target),
     ("amount", amount::target),
+    ("api_key", api_key::target),
     ("callback_url", callback_url::target),
     ("client_token", client_token::target),
     ("configuration", configuration::target),
