@@ -19,7 +19,7 @@ const badgeOf = (page, payment, status) => rowOf(page, payment).locator(`.badge[
 const statusIs = (payment, status) => until(`it is ${status}`, async () => (await office.shop.paymentNow(payment)).status === status);
 const tile = (page, name) => page.locator(`[data-key="tile ${name}"] dd`).evaluate((node) => node.firstChild.textContent);
 
-describe("the dashboard", { timeout: 300_000 }, () => {
+describe("the dashboard", { timeout: 600_000 }, () => {
   test("of an empty hub says in every view what would be there, under a strict policy", () => office.withPage("overview", async (page, watch, answer) => {
     const policy = answer.headers()["content-security-policy"] ?? "";
     assert.match(policy, /default-src 'none'.*script-src 'self'; style-src 'self'/);

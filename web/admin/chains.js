@@ -54,11 +54,19 @@ function nodes(chain, endpoints) {
     ["Node", (n) => n.name, "wide"],
     ["State", (n) => badge(n.healthy ? "healthy" : "failing")],
     ["Requests today", (n) => count(n.requests_today), "number"],
-    ["Left today", (n) => (n.requests_left_today === null ? "no limit" : count(n.requests_left_today)), "number"],
+    ["Left today", (n) => left(n), "number"],
     ["Suspended until", (n) => (n.suspended_until ? ago(n.suspended_until) : "–")],
     ["Last error", (n) => n.last_error ?? "–", "said"],
   ];
   return table(`Nodes of ${chain}, in order of preference`, columns, endpoints.map((row) => ({ key: row.name, row })));
+}
+
+/** What is left of a day's budget, as a number and as a bar. */
+function left({ requests_left_today: rest, requests_per_day: budget }) {
+  if (rest === null) return "no limit";
+  if (!budget) return count(rest);
+  const bar = el("meter", { min: 0, max: budget, low: budget / 10, optimum: budget, value: rest, "aria-label": "Left of today's budget" });
+  return [el("span", {}, `${count(rest)} of ${count(budget)}`), bar];
 }
 
 function wallets(list) {

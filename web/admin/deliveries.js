@@ -53,8 +53,8 @@ export class DeliveriesView extends View {
 
   parts() {
     return [
-      this.list.rows.length ? el("div", { class: "card" }, this.#rows.draw(this.list.rows)) : nothing(EMPTY[this.state]),
-      this.list.next ? el("p", { class: "more" }, button("Show older", "more")) : null,
+      this.list.rows.length ? el("div", { class: "card" }, this.#rows.draw(this.list.rows)) : nothing(this.list.unfinished ? "Nothing was found among the newest webhooks." : EMPTY[this.state]),
+      this.list.next ? el("p", { class: "more" }, button(this.list.rows.length ? "Show older" : "Look further", "more")) : null,
     ];
   }
 }

@@ -1,6 +1,6 @@
 // One webhook endpoint, or all payments' own callbacks (`callbacks`): what it hears, how it fares, and what can be done with it.
 
-import { el } from "../dom.js";
+import { count, el } from "../dom.js";
 import * as calls from "./calls.js";
 import { DeliveryRows } from "./delivery-rows.js";
 import { ask, showSecret } from "./dialog.js";
@@ -11,6 +11,8 @@ import { View } from "./view.js";
 import { disabledBecause } from "./words.js";
 
 const SHOWN = 20;
+/** The hub counts no further. */
+const OWED_COUNTED = 10_000;
 const TEST_WITHIN_MS = 25_000;
 const TEST_ASK_MS = 500;
 
@@ -78,6 +80,8 @@ export class EndpointView extends View {
         ["Created", ago(e.created_at)],
         ["Disabled", e.disabled_at && [ago(e.disabled_at), `: ${disabledBecause(e.disabled_reason)}`]],
         ["Failing", e.status === "enabled" && e.failing_since && el("span", { class: "bad-text" }, "since ", ago(e.failing_since))],
+        ["Owed to it", e.deliveries_due !== undefined && owed(e)],
+        ["Last success", e.last_success_at && ago(e.last_success_at)], ["Last failure", e.last_failure_at && ago(e.last_failure_at)],
         ["The old secret", e.old_key_signs_until && ["signs too until ", ago(e.old_key_signs_until)]]);
     return [
       el("section", { class: "card", "aria-label": "About it" }, about),
@@ -168,4 +172,11 @@ export class EndpointView extends View {
     this.app.said("The endpoint is deleted.");
     location.hash = "#/endpoints";
   }
+}
+
+/** What waits for an endpoint, and whether it is left alone for a while because it only failed. */
+function owed({ deliveries_due: due, breaker_open_until: until }) {
+  const text = due >= OWED_COUNTED ? `${count(OWED_COUNTED)} webhooks or more` : due === 1 ? "1 webhook" : `${count(due)} webhooks`;
+  if (!until) return text;
+  return until * 1000 > Date.now() ? [text, ", left alone; tried again ", ago(until)] : [text, ", being tried with one"];
 }

@@ -1,6 +1,6 @@
 // The account's webhook endpoints, and the callbacks that payments bring.
 
-import { el } from "../dom.js";
+import { count, el } from "../dom.js";
 import * as calls from "./calls.js";
 import { ask, showSecret } from "./dialog.js";
 import { endpointFields, readFields, wireEvents } from "./endpoint-form.js";
@@ -21,6 +21,10 @@ export class EndpointsView extends View {
     if (events.some(({ type }) => type.startsWith("endpoint."))) this.soon();
   }
 
+  hub() {
+    this.soon();
+  }
+
   heads() {
     return [head("Webhook endpoints", {
       under: "They hear of all payments, beside the callbacks that payments bring.",
@@ -33,7 +37,8 @@ export class EndpointsView extends View {
       ["Endpoint", (e) => [el("a", { href: `#/endpoints/${e.id}`, class: "break" }, e.url), el("span", { class: "sub" }, [e.id, e.description].filter(Boolean).join(" · "))], "wide"],
       ["Status", (e) => [badge(e.status), standing(e)].filter(Boolean)],
       ["Events", (e) => (e.events[0] === "*" ? "everything" : e.events.join(", ")), "events"],
-      ["Created", (e) => ago(e.created_at)],
+      ["Owed", (e) => count(e.deliveries_due), "number"],
+      ["Last success", (e) => (e.last_success_at ? ago(e.last_success_at) : el("span", { class: "none" }, "–"))],
     ];
     const rows = this.#endpoints.map((row) => ({ key: row.id, row }));
     return [

@@ -2,6 +2,8 @@
 
 const PAGE = 50;
 const KEPT_MAX = 500;
+/** The hub looks at ten thousand rows for one page of a filtered list, which may hold nothing although there is more. */
+const LOOKS_MAX = 5;
 
 export class Listing {
   rows = [];
@@ -18,7 +20,7 @@ export class Listing {
 
   /** The first page anew. What is no longer in it but was loaded before stays below, if the two still meet. */
   async refresh() {
-    const page = await this.#read({ limit: this.limit });
+    const page = await this.#page();
     const known = new Set(page.data.map((row) => row[this.#key]));
     const last = page.data.at(-1)?.[this.#key];
     const meets = this.rows.findIndex((row) => row[this.#key] === last);
@@ -29,10 +31,24 @@ export class Listing {
   }
 
   async more() {
-    const page = await this.#read({ limit: this.limit, after: this.next });
+    const page = await this.#page(this.next);
     const known = new Set(this.rows.map((row) => row[this.#key]));
     this.rows = [...this.rows, ...page.data.filter((row) => !known.has(row[this.#key]))];
     this.next = this.rows.length >= KEPT_MAX ? null : page.next;
+  }
+
+  /** Goes on while it finds nothing, but not for ever: whoever looks may ask for more. */
+  async #page(after) {
+    let page = await this.#read({ limit: this.limit, after });
+    for (let looks = 1; !page.data.length && page.next !== null && looks < LOOKS_MAX; looks++) {
+      page = await this.#read({ limit: this.limit, after: page.next });
+    }
+    return page;
+  }
+
+  /** Nothing was found so far, and the end is not reached. */
+  get unfinished() {
+    return this.rows.length === 0 && this.next !== null;
   }
 
   get full() {

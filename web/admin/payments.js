@@ -125,7 +125,7 @@ export class PaymentsView extends View {
     return [
       held ? el("p", { class: "held" }, button(held === 1 ? "Show 1 new payment" : `Show ${held} new payments`, "show")) : null,
       rows.length ? this.#table(rows) : this.#empty(),
-      this.#list.next ? el("p", { class: "more" }, button("Show older", "more")) : null,
+      this.#list.next ? el("p", { class: "more" }, button(rows.length ? "Show older" : "Look further", "more")) : null,
       this.#list.full ? el("p", { class: "hint" }, `The newest ${rows.length} are shown. Search for older ones.`) : null,
     ];
   }
@@ -144,6 +144,7 @@ export class PaymentsView extends View {
   }
 
   #empty() {
+    if (this.#list.unfinished) return nothing("Nothing was found among the newest payments.");
     if (this.text) return nothing(`Nothing was found for “${this.text}”. An order id and an address are found as a whole, a payment id and a hash too.`);
     if (this.status) return nothing(`No payment is ${this.status} right now.`);
     return nothing("No payments yet. A shop makes one with POST /v1/payments, you can try it on the ", el("a", { href: "/" }, "test page"), ".");
