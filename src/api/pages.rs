@@ -78,7 +78,7 @@ impl Pages {
     }
 
     pub fn find(&self, path: &str) -> Option<&TaggedPage> {
-        self.0.iter().find(|page| page.is_at(path))
+        self.0.iter().find(|tagged| tagged.is_at(path))
     }
 }
 
@@ -91,7 +91,9 @@ impl TaggedPage {
             None => self.path == path,
         }
     }
+}
 
+impl TaggedPage {
     pub fn serve(&self, headers: &HeaderMap) -> Response {
         let mut response = self.answer(headers);
         if self.readers == Readers::AllPages {

@@ -86,7 +86,7 @@ const PAID = ["payment.detected", "payment.completed"];
 describe("a checkout page", { timeout: 120_000 }, () => {
   afterEach(() => { shop.proxy.sockets = true; });
 
-  test("pasted from the README, tells its customer how it goes", async () => {
+  test("pasted from the integration guide, tells its customer how it goes", async () => {
     const page = await browser.newPage();
     const problems = [];
     page.on("console", (message) => message.type() === "error" && problems.push(message.text()));

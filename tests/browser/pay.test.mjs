@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
-import { asPayer, assertFine, copied, stateIs } from "./payer.mjs";
+import { asPayer, assertFine, copied, shoot, stateIs } from "./payer.mjs";
 import { openShop } from "./shop.mjs";
-import { LOOKS, screenshot, startBrowser, until, wear } from "./support.mjs";
+import { startBrowser, until } from "./support.mjs";
 
 const place = { browser: null, shop: null };
 let shop;
@@ -23,15 +23,6 @@ const withPay = (run, more) => asPayer(place, run, more);
 const text = (page, selector) => page.locator(selector).textContent();
 const steps = (page) => page.locator("#steps > li").evaluateAll((rows) => rows.map(({ dataset }) => dataset.state));
 const note = (page, kind) => page.locator(`#notes [data-kind="${kind}"]`);
-
-async function shoot(page, name) {
-  await assertFine(page, name);
-  for (const look of LOOKS) {
-    await wear(page, look);
-    await assertFine(page, `${name} ${look.name}`);
-    await screenshot(page, `pay-${name}-${look.name}`);
-  }
-}
 
 /** The network seems to come back all the time, so that no wait is long. */
 const impatient = (page) => page.addInitScript(() => setInterval(() => dispatchEvent(new Event("online")), 100));

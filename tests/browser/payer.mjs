@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { freshAddress } from "./shop.mjs";
-import { accessibility, screenshot, watchPage } from "./support.mjs";
+import { LOOKS, accessibility, screenshot, watchPage, wear } from "./support.mjs";
 
 const CUT_LINE = /^console error: (WebSocket connection to|Failed to load resource: net::ERR_)/;
 const PHONE = { width: 390, height: 844 };
@@ -64,6 +64,16 @@ export async function assertFine(page, name) {
   assert.deepEqual(found, [], `axe-core: ${name}`);
   assert.ok(passes > 12, `axe-core really looked at ${name}: ${passes}`);
   assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} does not scroll sideways`);
+}
+
+/** Looks at it in every size and colour. */
+export async function shoot(page, name) {
+  await assertFine(page, name);
+  for (const look of LOOKS) {
+    await wear(page, look);
+    await assertFine(page, `${name} ${look.name}`);
+    await screenshot(page, `pay-${name}-${look.name}`);
+  }
 }
 
 /** Presses a copy button and answers what is on the clipboard. */

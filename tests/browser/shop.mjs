@@ -11,9 +11,9 @@ import { startProgram } from "./support.mjs";
 
 const BLOCK_MS = 100;
 const WALLET = "TQq3EYEiaYr95r6ePRQwycukCEAE4qWkE7";
+const GUIDE = readFileSync(new URL("../../docs/integration.md", import.meta.url), "utf8");
+const EXAMPLE = /```html\n([\s\S]*?)```/.exec(GUIDE)?.[1];
 const BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
-const README = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
-const EXAMPLE = /```html\n([\s\S]*?)```/.exec(README)?.[1];
 
 /** A TRON address that nobody else is paid at. */
 export function freshAddress() {
@@ -26,22 +26,26 @@ export function freshAddress() {
   return text;
 }
 
-/** Everything that a shop needs; `shop.hub` can be stopped, killed and started again on the same data. */
-export async function openShop() {
+/**
+ * Everything that a shop needs; `shop.hub` can be stopped, killed and started again, on the same data or, with another `data`, on
+ * other ones. `settings` go into the hub's configuration.
+ */
+export async function openShop(settings = {}) {
   const folder = mkdtempSync(join(tmpdir(), "paybell-shop-"));
   const sandbox = await startProgram(["sandbox", "--listen", "127.0.0.1:0", "--block-ms", `${BLOCK_MS}`], "sandbox");
   const proxy = await startProxy();
   const pages = await servePages(proxy.url);
   const config = join(folder, "config.json");
-  writeFileSync(config, JSON.stringify({
-    listen: "127.0.0.1:0",
-    data: join(folder, "paybell.redb"),
-    allowed_origins: [pages.url],
-    drain_seconds: 2,
-    chains: [{ name: "tron", slot_ms: BLOCK_MS, endpoints: [{ url: sandbox.url, requests_per_second: 1000, requests_per_day: 10_000_000 }] }],
-  }));
   const shop = { proxy, sandbox, url: pages.url, hub: null };
-  shop.startHub = async () => {
+  shop.startHub = async (data = "paybell.redb") => {
+    writeFileSync(config, JSON.stringify({
+      listen: "127.0.0.1:0",
+      data: join(folder, data),
+      allowed_origins: [pages.url],
+      drain_seconds: 2,
+      chains: [{ name: "tron", slot_ms: BLOCK_MS, endpoints: [{ url: sandbox.url, requests_per_second: 1000, requests_per_day: 10_000_000 }] }],
+      ...settings,
+    }));
     shop.hub = await startProgram(["serve", "--config", config], "hub");
     proxy.to = Number(new URL(shop.hub.url).port);
   };
@@ -71,6 +75,8 @@ export async function openShop() {
   };
   /** So many blocks at once. Their times run ahead of the clock. */
   shop.mine = (blocks) => ask(sandbox.url, "/sandbox/mine", { blocks });
+  /** A hub that waits for nothing looks at its chain once a minute only; this payment stays open. */
+  shop.stayAwake = () => shop.createPayment({ wallet_address: freshAddress() });
   shop.assignUnmatched = async (payment) => {
     const { data } = await ask(shop.hub.url, "/v1/transfers?state=unmatched");
     const { id } = data.find((transfer) => transfer.payment_id === payment.id);
@@ -85,7 +91,7 @@ export async function openShop() {
   return shop;
 }
 
-/** `/example` is the one in the README; `/watch` keeps what it is told. What is to be watched stands behind the #. */
+/** `/example` is the one in docs/integration.md; `/watch` keeps what it is told. What is to be watched stands behind the #. */
 async function servePages(hub) {
   const watching = `<!doctype html><title>Checkout</title><script type="module">
     import { watchPayment } from "${hub}/paybell.js";

@@ -4,6 +4,8 @@ import { $, copy, el, setText, short } from "../dom.js";
 import { NETWORKS, NOTES, STATES, STEP_NAMES } from "./looks.js";
 
 const NOTES_MAX = 5;
+/** A longer amount is written smaller, above its button. */
+const DIGITS_FEW = 7;
 const COPIED_FOR_MS = 1800;
 /** Unix seconds before the end at which a screen reader hears how much time is left. */
 const SPOKEN_AT = [600, 300, 60];
@@ -153,7 +155,7 @@ export class View {
     setText($("due-name"), this.#words.say(told.received ? "due_missing" : "due_amount"));
     const due = told.due ?? payment.amount_to_pay;
     setText($("due"), due);
-    $("pay").dataset.digits = due.length > 8 ? "many" : "few";
+    $("pay").dataset.digits = due.length > DIGITS_FEW ? "many" : "few";
     if ($("address").textContent !== payment.wallet_address) $("address").replaceChildren(...readable(payment.wallet_address));
   }
 
@@ -202,6 +204,7 @@ export class View {
     ];
     const names = [...STEP_NAMES.slice(0, 3), ended ?? STEP_NAMES[3]];
     if (told.step > 0) names[0] = "step_sent";
+    if (told.state === "partial") names[0] = "step_rest";
     const fresh = names.map((name, i) => this.#step(this.#words.say(name), notes[i], placeOf(i, told.step, Boolean(ended))));
     const list = $("steps");
     if (list.children.length !== fresh.length) list.replaceChildren(...fresh);
