@@ -146,7 +146,7 @@ describe("in another language", { timeout: 120_000 }, () => {
 
   /** What the page shows or says that is in no table. */
   const strangers = (page) => page.evaluate(() => {
-    const data = new Set([...document.querySelectorAll("#due, #address, #facts dd, #notes code")].flatMap((node) => [node.textContent, node.title]));
+    const data = new Set([...document.querySelectorAll("#due, #address, #about dd, #notes code")].flatMap((node) => [node.textContent, node.title]));
     const walker = document.createTreeWalker(document.documentElement, NodeFilter.SHOW_TEXT);
     const said = [document.title];
     while (walker.nextNode()) {

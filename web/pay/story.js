@@ -41,11 +41,11 @@ function stateOf(payment, strays, secondsLeft) {
   return isZero(payment.received_amount) ? "waiting" : "partial";
 }
 
-/** How many of the four steps are behind: sent, seen, confirmed, paid. Null: it ended before the last. */
+/** How many of the four steps are behind: sent, seen, confirmed, paid. */
 function stepOf(state, received) {
   if (state === "paid") return 4;
   if (state === "confirming") return 2;
-  return ENDED.has(state) ? (isZero(received) ? 0 : 1) : 0;
+  return ENDED.has(state) && !isZero(received) ? 2 : 0;
 }
 
 function notices(payment, events, strays, state) {

@@ -132,7 +132,7 @@ export class View {
   }
 
   #drawConfirmations(payment, told) {
-    $("confirming").hidden = told.state !== "confirming";
+    $("confirmed").hidden = told.state !== "confirming";
     const { confirmations: count, confirmations_required: needed } = payment;
     if (needed) Object.assign($("bar"), { max: needed, value: Math.min(count, needed) });
     else $("bar").removeAttribute("value");
@@ -229,8 +229,8 @@ export class View {
     ].filter(Boolean);
     const fresh = rows.map(([name, value, look]) => el("div", { "data-fact": name },
       el("dt", {}, this.#words.say(name)), el("dd", { class: look, dir: "auto" }, value)));
-    const same = fresh.length === $("facts").children.length && fresh.every((row, i) => row.isEqualNode($("facts").children[i]));
-    if (!same) $("facts").replaceChildren(...fresh);
+    const same = fresh.length === $("about").children.length && fresh.every((row, i) => row.isEqualNode($("about").children[i]));
+    if (!same) $("about").replaceChildren(...fresh);
   }
 
   /** Changes of state and new notes, not every confirmation. */
