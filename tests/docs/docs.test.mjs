@@ -1,10 +1,11 @@
 // README.md and docs/ say what is true: links lead somewhere, commands and settings exist, snippets run, the tour gives what it shows.
 
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { post, startDemo, startReceiver, until } from "../clients/demo.mjs";
@@ -161,6 +162,17 @@ test("the tests that the guarantees name exist", () => {
   const functions = [...text.matchAll(/`([a-z]+(?:_[a-z]+){3,})`/g)].map(([, name]) => name);
   for (const name of functions) assert.ok(code.includes(`fn ${name}(`), name);
   assert.ok(files.length > 15 && functions.length > 5, `${files.length} files, ${functions.length} functions`);
+});
+
+test("the demo says what the tour shows", async () => {
+  const shown = page("docs/tour.md").blocks[0].code.trim().split("\n");
+  assert.equal(shown.shift(), "$ paybell demo");
+  const child = spawn(BINARY, ["demo", "--listen", "127.0.0.1:0", "--sandbox-listen", "127.0.0.1:0"], { stdio: ["ignore", "pipe", "ignore"] });
+  const lines = [];
+  for await (const line of createInterface({ input: child.stdout })) if (lines.push(line) === shown.length) break;
+  child.kill();
+  const unlike = (line) => line.replace(/127\.0\.0\.1:\d+/, "ADDRESS").replace(/whsec_\S+/, "SECRET");
+  assert.deepEqual(lines.map(unlike), shown.map(unlike));
 });
 
 test("the tour gives what it shows", async () => {
