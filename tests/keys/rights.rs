@@ -20,7 +20,7 @@ enum Needs {
 use Needs::{Admin, Nothing, Page, Read, Write};
 
 /// `{own}` is the payment whose client token is tried.
-const ROUTES: [(&str, &str, Needs); 46] = [
+const ROUTES: [(&str, &str, Needs); 47] = [
     ("GET", "/", Page),
     ("GET", "/paybell.js", Page),
     ("GET", "/assets/style.css", Page),
@@ -28,6 +28,7 @@ const ROUTES: [(&str, &str, Needs); 46] = [
     ("OPTIONS", "/v1/payments", Nothing),
     ("OPTIONS", "/v1/keys", Nothing),
     ("GET", "/stats", Read),
+    ("GET", "/v1/trends", Read),
     ("GET", "/payment_status/{own}", Read),
     ("GET", "/v1/payments", Read),
     ("HEAD", "/v1/payments", Read),
