@@ -21,12 +21,16 @@ use paybell::clock::Clock;
 use paybell::delivery::attempt::CallbackSecrets;
 use paybell::delivery::callback_url::{CallbackPolicy, CallbackUrl};
 use paybell::delivery::dispatcher;
-use paybell::delivery::gauges::Gauges;
+use paybell::delivery::gauges::{Fare, Gauges};
 use paybell::delivery::outcome::{AttemptOutcome, Failure, Verdict};
 use paybell::delivery::sender::{SignedWebhook, Transport};
+use paybell::domain::endpoint::EventFilter;
+use paybell::domain::endpoint_commands::NewEndpoint;
 use paybell::domain::event::SealedEvent;
 use paybell::domain::ids::{DeliveryId, EndpointId, Sequence, UnixMs};
 use paybell::domain::retry::RetryAfter;
+use paybell::domain::signing_key::SigningKey;
+use paybell::domain::target::Target;
 use paybell::ledger_task::{Announcer, Entropy, EventEncoder, Ledger};
 use paybell::store::Store;
 use paybell::store::redb::{Location, Options, RedbStore, Threads};
@@ -56,12 +60,15 @@ enum Mood {
     Breaks,
 }
 
+/// An account-wide endpoint's URL, which several payments' webhooks may go to at once.
+const HOOK: &str = "https://books.example/hook";
+
 /// Whom the dispatcher called, and when.
 struct Wire {
     began: Instant,
     moods: Mutex<BTreeMap<String, Mood>>,
     calls: Mutex<Vec<(Duration, String)>>,
-    /// URLs that are being called, each a payment's own.
+    /// URLs that are being called, each a payment's own but for [`HOOK`].
     under_way: Mutex<HashSet<String>>,
     most_under_way: Mutex<usize>,
 }
@@ -90,7 +97,8 @@ impl Transport for Wire {
         assert!(mood != Mood::Breaks, "on purpose");
         {
             let mut under_way = self.under_way.lock().unwrap();
-            assert!(under_way.insert(text.clone()), "two at a time for {text}");
+            let alone = under_way.insert(text.clone());
+            assert!(alone || text == HOOK, "two at a time for {text}");
             let mut most = self.most_under_way.lock().unwrap();
             *most = under_way.len().max(*most);
         }
@@ -394,6 +402,40 @@ async fn who_asks_by_hand_need_not_wait_for_the_breaker() {
     sleep(MOMENT).await;
     assert!(world.wire.calls("dead.example").len() > calls);
     assert_eq!(world.gauges.open_breakers(), 0);
+}
+
+/// One endpoint is down, and whoever looks at it sees since when it is left alone, and when it works again.
+#[tokio::test(start_paused = true)]
+async fn how_an_endpoint_fares_is_told() {
+    let mut world = World::start();
+    let new = NewEndpoint {
+        url: HOOK.to_owned(),
+        description: String::new(),
+        filter: EventFilter::All,
+        key: SigningKey::of_random([7; 32]),
+    };
+    let id = world.ledger.create_endpoint(new).await.unwrap().id;
+    assert_eq!(world.gauges.fare(id), Fare::default());
+    world.wire.feel("books.example", Mood::Dead);
+    world.create("well.example", 10).await;
+    sleep(Duration::from_secs(14)).await;
+    let fare = world.gauges.fare(id);
+    let now = world.clock.now();
+    assert!(fare.last_failure_at.is_some_and(|at| at <= now), "{fare:?}");
+    assert!(fare.open_until.is_some_and(|at| at > now), "{fare:?}");
+    assert_eq!(fare.last_success_at, None);
+    assert_eq!(
+        world.store.owed(Target::Endpoint(id), 99).await.unwrap(),
+        10
+    );
+    world.wire.feel("books.example", Mood::Well);
+    sleep(Duration::from_secs(400)).await;
+    let fare = world.gauges.fare(id);
+    assert!(fare.last_success_at > fare.last_failure_at, "{fare:?}");
+    assert_eq!(fare.open_until, None);
+    assert_eq!(world.store.owed(Target::Endpoint(id), 99).await.unwrap(), 0);
+    let none = world.gauges.fare(EndpointId::CALLBACK);
+    assert_eq!(none, Fare::default());
 }
 
 /// Times on events are the wall clock's, which may be set; nothing may be looked for behind where it is found.

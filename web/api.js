@@ -18,6 +18,7 @@ export class ApiError extends Error {
 // Secrets live in this tab only, and never in an address.
 export const apiKey = () => sessionStorage.getItem(KEY_SLOT) ?? "";
 export const keepApiKey = (key) => sessionStorage.setItem(KEY_SLOT, key);
+export const forgetApiKey = () => sessionStorage.removeItem(KEY_SLOT);
 export const clientToken = (id) => sessionStorage.getItem(TOKEN_SLOT + id) ?? "";
 export const keepClientToken = (id, token) => sessionStorage.setItem(TOKEN_SLOT + id, token);
 
@@ -42,14 +43,19 @@ export const credential = (id) => apiKey() || clientToken(id);
 
 const pathOf = (id) => `/v1/payments/${encodeURIComponent(id)}`;
 
-async function getJson(path, bearer, alsoFine = []) {
+/** `alsoFine`: failing statuses whose body is the answer all the same. */
+export async function getJson(path, bearer, alsoFine = []) {
   return readJson(await send(path, {}, bearer), alsoFine);
 }
 
-async function postJson(path, body, bearer) {
-  const headers = { "content-type": "application/json" };
-  return readJson(await send(path, { method: "POST", headers, body: JSON.stringify(body) }, bearer), []);
+/** Any other method; null where the hub answers with nothing. */
+export async function sendJson(method, path, body, bearer) {
+  const json = body !== undefined && { headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
+  const answer = await send(path, { method, ...json }, bearer);
+  return answer.status === 204 ? null : readJson(answer, []);
 }
+
+const postJson = (path, body, bearer) => sendJson("POST", path, body, bearer);
 
 async function send(path, init, bearer) {
   const headers = { ...init.headers, ...(bearer && { authorization: `Bearer ${bearer}` }) };

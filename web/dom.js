@@ -53,14 +53,17 @@ export function copyable(text, what, shown = text) {
   const button = el("button", { type: "button", class: "copy", "aria-label": `Copy ${what}` }, "Copy");
   button.addEventListener("click", async () => {
     const done = await copy(text);
-    setText($("announce"), done ? `Copied ${what}` : `Could not copy ${what}`);
+    // What lies outside of an open dialog is not read out.
+    const voice = button.closest("dialog")?.querySelector("[data-announce]") ?? $("announce");
+    setText(voice, done ? `Copied ${what}` : `Could not copy ${what}`);
     button.textContent = done ? "Copied" : "Failed";
-    setTimeout(() => { button.textContent = "Copy"; setText($("announce"), ""); }, 1600);
+    setTimeout(() => { button.textContent = "Copy"; setText(voice, ""); }, 1600);
   });
   return el("span", { class: "copyable" }, el("code", { title: text }, shown), " ", button);
 }
 
-async function copy(text) {
+/** Puts text on the clipboard; tells whether it could. */
+export async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
     return true;
@@ -74,7 +77,7 @@ function copyBySelection(text) {
   const back = document.activeElement;
   const area = el("textarea", { class: "hidden", readonly: true, "aria-hidden": "true" });
   area.value = text;
-  document.body.append(area);
+  (back?.closest("dialog") ?? document.body).append(area);
   area.select();
   const done = document.execCommand("copy");
   area.remove();

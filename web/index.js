@@ -13,6 +13,7 @@ const EVENT_PAGES_MAX = 20;
 const view = new PaymentView();
 const overview = new Overview({ demo: enterDemo, locked: askForKey });
 const BLANK = [$("blank-title").textContent, $("blank-text").textContent];
+let demo = false;
 let current = null;
 
 prefill();
@@ -91,11 +92,19 @@ function accept(mine, payment) {
   if (!mine.payment) loadQr(mine, payment);
   mine.payment = payment;
   view.show(payment);
+  drawCheckoutLink(payment);
   const amount = $("sandbox-amount");
   if (amount && amount.dataset.for !== mine.id) {
     amount.dataset.for = mine.id;
     amount.value = amountToPay(payment);
   }
+}
+
+/** What a payer would see. Only in the demo, where anyone may play the payer. */
+function drawCheckoutLink({ payment_id: id }) {
+  const token = api.clientToken(id);
+  $("checkout").hidden = !demo;
+  $("checkout").href = `/pay/${id}${token && `#${token}`}`;
 }
 
 function drawLive(mine, connection) {
@@ -236,6 +245,7 @@ function useKey(submit) {
 
 /** Only the demo has a chain that anyone may pay on, and a receiver for its own webhooks. */
 function enterDemo() {
+  demo = true;
   $("demo").hidden = false;
   if (!$("wallet_address").value) $("wallet_address").value = SAMPLE_ADDRESS;
   if (!$("callback_url").value) $("callback_url").value = `${location.origin}/sandbox/webhook`;

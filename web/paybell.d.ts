@@ -80,6 +80,8 @@ export interface Payment {
   created_at: number;
   expires_at: number;
   completed_at: number | null;
+  /** Of the newest block that the hub has processed, which decides what is in time; null before the first. As the last snapshot told it. */
+  chain_time: number | null;
   confirmations: number;
   confirmations_required: number;
   finality: "final" | number;

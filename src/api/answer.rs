@@ -83,14 +83,9 @@ pub fn svg(image: String) -> Response {
     with_body(StatusCode::OK, SVG, NO_STORE, Bytes::from(image))
 }
 
-pub fn page(content_type: &'static str, etag: &HeaderValue, body: &'static [u8]) -> Response {
+pub fn page(content_type: &'static str, etag: &HeaderValue, body: Bytes) -> Response {
     let content_type = HeaderValue::from_static(content_type);
-    let mut response = with_body(
-        StatusCode::OK,
-        content_type,
-        NO_CACHE,
-        Bytes::from_static(body),
-    );
+    let mut response = with_body(StatusCode::OK, content_type, NO_CACHE, body);
     response.headers_mut().insert(ETAG, etag.clone());
     response
 }

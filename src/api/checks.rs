@@ -11,20 +11,20 @@ use crate::domain::address::Address;
 use crate::domain::amount::{Amount, AmountError, Decimals};
 use crate::domain::payment::{AmountMode, Finality, MatchRule};
 
-const MIN_AMOUNT: &str = "0.01";
-const MAX_AMOUNT: &str = "1000000";
+pub const MIN_AMOUNT: &str = "0.01";
+pub const MAX_AMOUNT: &str = "1000000";
 /// Longest spelling of an amount.
-const MAX_AMOUNT_BYTES: usize = 128;
-const MAX_ORDER_ID_CHARS: usize = 100;
-const MAX_URL_BYTES: usize = 2048;
-const MAX_METADATA_BYTES: usize = 4096;
+pub const MAX_AMOUNT_BYTES: usize = 128;
+pub const MAX_ORDER_ID_CHARS: usize = 100;
+pub const MAX_URL_BYTES: usize = 2048;
+pub const MAX_METADATA_BYTES: usize = 4096;
 /// Levels of arrays and objects in metadata; parsers that stop at 128 must still read what embeds it.
-const MAX_METADATA_DEPTH: usize = 32;
+pub const MAX_METADATA_DEPTH: usize = 32;
 /// The shortest life of a payment.
-const MIN_EXPIRES_IN_SECONDS: u64 = 60;
-const MAX_CONFIRMATIONS: u32 = 1000;
+pub const MIN_EXPIRES_IN_SECONDS: u64 = 60;
+pub const MAX_CONFIRMATIONS: u32 = 1000;
 /// Digits of the largest `u128`.
-const MAX_UNITS_DIGITS: usize = 39;
+pub const MAX_UNITS_DIGITS: usize = 39;
 
 pub type Checked<T> = Result<T, String>;
 

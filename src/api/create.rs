@@ -20,7 +20,7 @@ use crate::domain::payment::{
 };
 use crate::domain::wallet::Wallet;
 
-const V1_FIELDS: [&str; 13] = [
+pub const V1_FIELDS: [&str; 13] = [
     "wallet_address",
     "expected_amount_usdt",
     "callback_url",

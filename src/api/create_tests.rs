@@ -21,11 +21,11 @@ async fn the_classic_endpoint_answers_as_ever() {
     );
     assert_eq!(json["expires_at"], json!(1_672_617_600.123));
     assert_eq!(json["amount_to_pay"], "10.5");
+    let token = json["client_token"].as_str().expect("a token");
     assert_eq!(
         json["checkout_url"],
-        format!("http://127.0.0.1:5000/#{}", payment.id)
+        format!("http://127.0.0.1:5000/pay/{}#{token}", payment.id)
     );
-    let token = json["client_token"].as_str().expect("a token");
     assert_eq!(hub.ctx.tokens.verify(token, NOW), Ok(payment.id));
     assert_eq!(payment.expected.base_units(), 10_500_000);
     assert_eq!(payment.created_above, Height(120));

@@ -93,9 +93,11 @@ impl Scribe {
 
     fn write(&self, payment: &Payment) -> Result<Answer, serde_json::Error> {
         let base = self.public_url.trim_end_matches('/');
+        let client_token = self.tokens.issue(payment.id, payment.grace_end());
         let access = Access {
-            client_token: self.tokens.issue(payment.id, payment.grace_end()),
-            checkout_url: format!("{base}/#{}", payment.id),
+            // Behind the #, where no server and no log on the way sees it.
+            checkout_url: format!("{base}/pay/{}#{client_token}", payment.id),
+            client_token,
         };
         let (location, body) = match self.dialect {
             Dialect::Classic => (

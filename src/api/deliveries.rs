@@ -13,8 +13,8 @@ use crate::domain::event::EventKind;
 use crate::domain::ids::{DeliveryId, EndpointId, PaymentId};
 use crate::store::DeliveryFilter;
 
-const STATES: [&str; 3] = ["due", "delivered", "exhausted"];
-const FILTERS: [&str; 6] = ["payment_id", "state", "endpoint", "type", "after", "limit"];
+pub const STATES: [&str; 3] = ["due", "delivered", "exhausted"];
+pub const FILTERS: [&str; 6] = ["payment_id", "state", "endpoint", "type", "after", "limit"];
 
 pub async fn list(ctx: &ApiContext, query: &str) -> Result<Response, Problem> {
     let mut query = Query::parse(query, &FILTERS);

@@ -24,22 +24,31 @@ use crate::domain::endpoint_commands::{EndpointEdit, NewEndpoint, Usage};
 use crate::domain::ids::{DeliveryId, EndpointId, EventId, Sequence};
 use crate::domain::recovery::{Progress, Span};
 use crate::domain::signing_key::SigningKey;
+use crate::domain::target::Target;
 
+pub const NEW_FIELDS: [&str; 4] = ["url", "events", "description", "secret"];
+pub const CHANGE_FIELDS: [&str; 4] = ["url", "events", "description", "status"];
+pub const SECRET_FIELDS: [&str; 1] = ["secret"];
+pub const RECOVERY_FIELDS: [&str; 3] = ["since", "until", "after"];
 /// Names in a filter at most: more than there are.
-const MAX_EVENT_NAMES: usize = 64;
+pub const MAX_EVENT_NAMES: usize = 64;
+/// Webhooks owed to one endpoint that are counted; of more it shows as many.
+const MAX_COUNTED: usize = 10_000;
 /// Pieces of the log that one request goes through; the answer says where to go on.
 const PIECES_PER_REQUEST: usize = 20;
 
 pub async fn list(ctx: &ApiContext) -> Result<Response, Problem> {
-    let (endpoints, now) = (ctx.store.endpoints(), ctx.clock.now());
-    let objects = endpoints.iter();
-    let objects = objects.map(|one| EndpointObject::new(one, now)).collect();
+    let endpoints = ctx.store.endpoints();
+    let mut objects = Vec::new();
+    for endpoint in endpoints.iter() {
+        objects.push(object(ctx, endpoint).await?);
+    }
     answer::ok(&List::new(objects, None::<EndpointId>))
 }
 
 pub async fn create(ctx: &ApiContext, body: &[u8]) -> Result<Response, Problem> {
     let mut form = Form::new(Fields::parse(body)?);
-    form.only(&["url", "events", "description", "secret"]);
+    form.only(&NEW_FIELDS);
     let url = form.required("url", url_text);
     let filter = form.optional("events", events);
     let description = form.optional("description", description);
@@ -55,20 +64,20 @@ pub async fn create(ctx: &ApiContext, body: &[u8]) -> Result<Response, Problem> 
     });
     let endpoint = endpoint.await?;
     let location = format!("/v1/endpoints/{}", endpoint.id);
-    answer::made(&with_secret(ctx, &endpoint), location)
+    answer::made(&with_secret(ctx, &endpoint).await?, location)
 }
 
 pub async fn get(ctx: &ApiContext, id: &str) -> Result<Response, Problem> {
     let endpoints = ctx.store.endpoints();
     let endpoint = endpoints.get(account_id(id)?);
     let endpoint = endpoint.ok_or_else(Problem::endpoint_not_found)?;
-    answer::ok(&EndpointObject::new(endpoint, ctx.clock.now()))
+    answer::ok(&object(ctx, endpoint).await?)
 }
 
 pub async fn change(ctx: &ApiContext, id: &str, body: &[u8]) -> Result<Response, Problem> {
     let id = account_id(id)?;
     let mut form = Form::new(Fields::parse(body)?);
-    form.only(&["url", "events", "description", "status"]);
+    form.only(&CHANGE_FIELDS);
     let edit = EndpointEdit {
         url: form.optional("url", url_text),
         description: form.optional("description", description),
@@ -78,7 +87,7 @@ pub async fn change(ctx: &ApiContext, id: &str, body: &[u8]) -> Result<Response,
     check_url(ctx, &mut form, edit.url.as_deref()).await;
     form.finish()?;
     let endpoint = ctx.ledger.change_endpoint(id, edit).await?;
-    answer::ok(&EndpointObject::new(&endpoint, ctx.clock.now()))
+    answer::ok(&object(ctx, &endpoint).await?)
 }
 
 pub async fn delete(ctx: &ApiContext, id: &str) -> Result<Response, Problem> {
@@ -112,7 +121,7 @@ pub async fn rotate(ctx: &ApiContext, id: &str, body: &[u8]) -> Result<Response,
         return rotate_callbacks(ctx, new).await;
     }
     let endpoint = ctx.ledger.rotate_endpoint(id, new).await?;
-    answer::ok(&with_secret(ctx, &endpoint))
+    answer::ok(&with_secret(ctx, &endpoint).await?)
 }
 
 async fn rotate_callbacks(ctx: &ApiContext, new: SigningKey) -> Result<Response, Problem> {
@@ -130,7 +139,7 @@ async fn rotate_callbacks(ctx: &ApiContext, new: SigningKey) -> Result<Response,
 
 fn given_secret(body: &[u8]) -> Result<Option<SigningKey>, Problem> {
     let mut form = Form::new(Fields::parse(body)?);
-    form.only(&["secret"]);
+    form.only(&SECRET_FIELDS);
     let secret = form.optional("secret", secret);
     form.finish()?;
     Ok(secret)
@@ -188,7 +197,7 @@ pub async fn recover(ctx: &ApiContext, id: &str, body: &[u8]) -> Result<Response
 
 fn span(ctx: &ApiContext, body: &[u8]) -> Result<(Span, Option<Sequence>), Problem> {
     let mut form = Form::new(Fields::parse(body)?);
-    form.only(&["since", "until", "after"]);
+    form.only(&RECOVERY_FIELDS);
     let since = form.required("since", |value| instant("since", value));
     let until = form.optional("until", |value| instant("until", value));
     let after = form.optional("after", |value| {
@@ -226,9 +235,22 @@ fn new_key(ctx: &ApiContext) -> SigningKey {
     SigningKey::of_random(random)
 }
 
-fn with_secret<'a>(ctx: &ApiContext, endpoint: &'a Endpoint) -> EndpointObject<'a> {
+async fn with_secret<'a>(
+    ctx: &ApiContext,
+    endpoint: &'a Endpoint,
+) -> Result<EndpointObject<'a>, Problem> {
     let secret = Secret::of_key(&endpoint.keys.current).to_text();
-    EndpointObject::new(endpoint, ctx.clock.now()).with_secret(secret)
+    Ok(object(ctx, endpoint).await?.with_secret(secret))
+}
+
+async fn object<'a>(
+    ctx: &ApiContext,
+    endpoint: &'a Endpoint,
+) -> Result<EndpointObject<'a>, Problem> {
+    let target = Target::Endpoint(endpoint.id);
+    let owed = ctx.store.owed(target, MAX_COUNTED).await?;
+    let fare = ctx.gauges.fare(endpoint.id);
+    Ok(EndpointObject::new(endpoint, fare, owed, ctx.clock.now()))
 }
 
 /// Has the guard judge a URL, as it does those of callbacks.

@@ -48,7 +48,8 @@ async fn an_endpoint_is_made_shown_changed_and_deleted() {
     shown.as_object_mut().expect("an object").remove("secret");
     let expected = json!({"id":"ep_1","url":"https://shop.example/hooks","description":"the books",
         "events":["transfer.*","payment.completed"],"status":"enabled","disabled_reason":null,"disabled_at":null,
-        "failing_since":null,"created_at":1_672_531_200.123,"old_key_signs_until":null});
+        "failing_since":null,"created_at":1_672_531_200.123,"old_key_signs_until":null,
+        "deliveries_due":0,"breaker_open_until":null,"last_success_at":null,"last_failure_at":null});
     assert_eq!(shown, expected);
     assert_eq!(
         hub.get("/v1/endpoints/ep_1").await.json(),
@@ -476,4 +477,27 @@ async fn a_delivery_is_listed_with_its_last_attempt() {
     }
     let answer = hub.get("/v1/deliveries").await.json();
     assert_eq!(answer["data"][0]["last_error"], "oops");
+}
+
+#[tokio::test]
+async fn an_endpoint_shows_what_is_owed_to_it() {
+    let hub = Hub::new();
+    make(&hub, json!({"url":"https://shop.example/hooks"})).await;
+    make(
+        &hub,
+        json!({"url":"https://books.example/hooks","events":["payment.cancelled"]}),
+    )
+    .await;
+    for n in 0..3 {
+        hub.create(&format!("O {n}"), &format!("{}", 5 + n)).await;
+    }
+    let list = hub.get("/v1/endpoints").await.json();
+    let due: Vec<_> = list["data"].as_array().expect("a list").iter().collect();
+    let due: Vec<_> = due
+        .into_iter()
+        .map(|one| one["deliveries_due"].clone())
+        .collect();
+    assert_eq!(due, [json!(3), json!(0)]);
+    let one = hub.get("/v1/endpoints/ep_1").await.json();
+    assert_eq!(one["deliveries_due"], 3);
 }

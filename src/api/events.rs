@@ -19,8 +19,9 @@ use crate::domain::ids::Sequence;
 use crate::hub::{Framing, Hub, Next, Outbox, Push};
 use crate::store::{EventRow, EventScope};
 
+pub const PARAMETERS: [&str; 4] = ["after", "limit", "wait", "epoch"];
 /// The longest that a request may wait for an event; less than any request may take.
-const MAX_WAIT_SECONDS: u64 = 25;
+pub const MAX_WAIT_SECONDS: u64 = 25;
 
 /// What a request wants to see of the log.
 struct Wanted {
@@ -69,7 +70,7 @@ async fn list(
 
 impl Wanted {
     fn read(ctx: &ApiContext, scope: EventScope, query: &str) -> Result<Self, Problem> {
-        let mut query = Query::parse(query, &["after", "limit", "wait", "epoch"]);
+        let mut query = Query::parse(query, &PARAMETERS);
         let after = query.take("after", |text| {
             let number = text.parse().map(Sequence);
             number.map_err(|_| "after must be an event's sequence number".to_owned())

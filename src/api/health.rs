@@ -121,6 +121,8 @@ struct EndpointObject {
     name: String,
     healthy: bool,
     requests_today: u64,
+    /// Null without a daily budget, like what is left of it.
+    requests_per_day: Option<u64>,
     requests_left_today: Option<u64>,
     suspended_until: Option<Seconds>,
     last_error: Option<String>,
@@ -310,6 +312,9 @@ fn endpoint_object(endpoint: EndpointStanding) -> EndpointObject {
         name: endpoint.name,
         healthy: endpoint.healthy,
         requests_today: endpoint.requests_today,
+        requests_per_day: endpoint
+            .requests_left_today
+            .map(|left| left.saturating_add(endpoint.requests_today)),
         requests_left_today: endpoint.requests_left_today,
         suspended_until: endpoint.suspended_until.map(Seconds),
         last_error: endpoint.last_error,

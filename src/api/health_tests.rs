@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::testing::{Hub, Mood, NOW};
+use crate::chains::EndpointStanding;
 use crate::domain::ids::Height;
 use crate::domain::payment::{Payment, Status};
 
@@ -78,7 +79,17 @@ async fn stats_count() {
     let (id, _) = hub.create("B", "6").await;
     let complete = |payment: &mut Payment| payment.status = Status::Completed;
     hub.store.rows().payments.entry(id).and_modify(complete);
+    let endpoint = |requests_left_today| EndpointStanding {
+        requests_today: 40,
+        requests_left_today,
+        ..EndpointStanding::default()
+    };
+    let chain = hub.ctx.chains.default_chain().expect("a chain");
+    chain.update(|s| s.endpoints = [Some(60), None].map(endpoint).to_vec());
     let stats = hub.get("/stats").await.json();
+    let budgets = stats["chains"][0]["endpoints"].as_array().expect("a list");
+    let limits: Vec<_> = budgets.iter().map(|one| &one["requests_per_day"]).collect();
+    assert_eq!(limits, [&json!(100), &json!(null)]);
     assert_eq!(stats["pending_payments"], 1);
     assert_eq!(stats["completed_payments"], 1);
     assert_eq!(stats["total_payments"], 2);

@@ -10,7 +10,7 @@ use super::request::string;
 use crate::domain::ids::UnixMs;
 
 /// The last second of the year 9999.
-const MAX_SECONDS: u64 = 253_402_300_799;
+pub const MAX_SECONDS: u64 = 253_402_300_799;
 /// Length of `2026-11-23T10:00:00`.
 const SECONDS_AT: usize = 19;
 

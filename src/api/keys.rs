@@ -17,6 +17,8 @@ use crate::domain::api_key_commands::NewKey;
 use crate::domain::ids::UnixMs;
 use crate::ledger_task::Entropy;
 
+pub const NEW_FIELDS: [&str; 2] = ["name", "scope"];
+
 /// All of them in one piece: there are at most [`crate::domain::api_keys::MAX_KEYS`].
 pub async fn list(ctx: &ApiContext) -> Result<Response, Problem> {
     let (keys, uses) = (ctx.store.api_keys(), ctx.live.keyring.uses());
@@ -27,7 +29,7 @@ pub async fn list(ctx: &ApiContext) -> Result<Response, Problem> {
 
 pub async fn create(ctx: &ApiContext, caller: Caller, body: &[u8]) -> Result<Response, Problem> {
     let mut form = Form::new(Fields::parse(body)?);
-    form.only(&["name", "scope"]);
+    form.only(&NEW_FIELDS);
     let name = form.required("name", name);
     let scope = form.required("scope", scope);
     form.finish()?;

@@ -37,6 +37,7 @@ mod origin;
 pub mod pages;
 pub mod problem;
 mod query;
+pub mod reference;
 mod request;
 mod rights;
 mod router;

@@ -2,6 +2,7 @@
 //!
 //! Refuses to read the disk. Which files there are, the caller says.
 
+use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue, IF_NONE_MATCH};
 use sha2::{Digest, Sha256};
@@ -11,11 +12,13 @@ use super::answer;
 
 /// Bytes of a file's SHA-256 that make up its tag.
 const TAG_BYTES: usize = 12;
+/// Ends the path of a page that is the same whatever stands there.
+const ANY_ID: &str = "{id}";
 
 /// A file and where it is served.
 #[derive(Debug, Clone, Copy)]
 pub struct Page {
-    /// `/assets/style.css`
+    /// `/assets/style.css`; `/pay/{id}` is served under every id.
     pub path: &'static str,
     /// `text/css; charset=utf-8`
     pub content_type: &'static str,
@@ -34,7 +37,10 @@ pub enum Readers {
 /// A file with its tag.
 #[derive(Debug, Clone)]
 pub struct TaggedPage {
-    page: Page,
+    path: &'static str,
+    content_type: &'static str,
+    readers: Readers,
+    body: Bytes,
     etag: HeaderValue,
 }
 
@@ -44,22 +50,51 @@ pub struct Pages(Vec<TaggedPage>);
 
 impl Pages {
     pub fn new(pages: &'static [Page]) -> Self {
-        let tagged = pages.iter().map(|page| TaggedPage {
-            page: *page,
-            etag: tag(page.body),
+        let all = Self(Vec::with_capacity(pages.len()));
+        pages.iter().fold(all, |all, page| {
+            let body = Bytes::from_static(page.body);
+            all.with(page.path, page.content_type, page.readers, body)
+        })
+    }
+
+    /// Adds a file that was put together at the start.
+    #[must_use]
+    pub fn with(
+        mut self,
+        path: &'static str,
+        content_type: &'static str,
+        readers: Readers,
+        body: Bytes,
+    ) -> Self {
+        let etag = tag(&body);
+        self.0.push(TaggedPage {
+            path,
+            content_type,
+            readers,
+            body,
+            etag,
         });
-        Self(tagged.collect())
+        self
     }
 
     pub fn find(&self, path: &str) -> Option<&TaggedPage> {
-        self.0.iter().find(|tagged| tagged.page.path == path)
+        self.0.iter().find(|tagged| tagged.is_at(path))
     }
 }
 
 impl TaggedPage {
+    fn is_at(&self, path: &str) -> bool {
+        match self.path.strip_suffix(ANY_ID) {
+            Some(folder) => path
+                .strip_prefix(folder)
+                .is_some_and(|id| !id.contains('/')),
+            None => self.path == path,
+        }
+    }
+
     pub fn serve(&self, headers: &HeaderMap) -> Response {
         let mut response = self.answer(headers);
-        if self.page.readers == Readers::AllPages {
+        if self.readers == Readers::AllPages {
             let all = HeaderValue::from_static("*");
             response
                 .headers_mut()
@@ -79,7 +114,7 @@ impl TaggedPage {
         if present {
             return answer::not_modified(&self.etag);
         }
-        answer::page(self.page.content_type, &self.etag, self.page.body)
+        answer::page(self.content_type, &self.etag, self.body.clone())
     }
 }
 

@@ -1,12 +1,15 @@
 //! Errors as clients see them: RFC 9457 `application/problem+json`, with `error` beside it for classic clients.
 //!
-//! The one place that knows which mistake has which status. Refuses to tell what went wrong inside: that is logged.
+//! With its table of kinds the one place that knows which mistake has which status. Refuses to tell what went wrong
+//! inside: that is logged.
+
+mod kind;
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use http::Method;
 use http::header::{ALLOW, CONNECTION, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{Method, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
 use warp::reply::Response;
@@ -17,200 +20,10 @@ use super::wire;
 use crate::domain::ids::{PaymentId, Sequence};
 use crate::domain::ledger::Refusal;
 use crate::store::{CommitError, StoreError};
+pub use kind::Kind;
 
 /// When to come back while everything is taken, or the hub restarts.
 const RETRY_AFTER_SECONDS: &str = "5";
-
-/// What kind of error it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    InvalidJson,
-    InvalidRequest,
-    InvalidQuery,
-    BodyUnreadable,
-    InvalidIdempotencyKey,
-    IdempotencyInFlight,
-    IdempotencyMismatch,
-    InvalidToken,
-    Forbidden,
-    ForeignOrigin,
-    ForeignHost,
-    NotFound,
-    PaymentNotFound,
-    TransferNotFound,
-    EndpointNotFound,
-    DeliveryNotFound,
-    KeyNotFound,
-    MethodNotAllowed,
-    RequestTimeout,
-    OrderTaken,
-    AmountAmbiguous,
-    NoUniqueAmount,
-    WalletExhausted,
-    NotCancellable,
-    TransferSettled,
-    NotAssignable,
-    TooManyEndpoints,
-    EndpointDisabled,
-    NotRedeliverable,
-    SecretsConfigured,
-    FirstKeyMustBeAdmin,
-    LastAdminKey,
-    TooManyKeys,
-    BodyTooLarge,
-    UnsupportedMediaType,
-    Internal,
-    StoreUnavailable,
-    Overloaded,
-    EpochChanged,
-    EventsGone,
-    TooManyStreams,
-    TooManyWaiting,
-    ShuttingDown,
-}
-
-impl Kind {
-    const fn status(self) -> StatusCode {
-        match self {
-            Self::InvalidJson | Self::InvalidRequest | Self::InvalidQuery => {
-                StatusCode::BAD_REQUEST
-            }
-            Self::BodyUnreadable | Self::InvalidIdempotencyKey => StatusCode::BAD_REQUEST,
-            Self::IdempotencyInFlight => StatusCode::CONFLICT,
-            Self::IdempotencyMismatch => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::InvalidToken => StatusCode::UNAUTHORIZED,
-            Self::Forbidden | Self::ForeignOrigin => StatusCode::FORBIDDEN,
-            Self::ForeignHost => StatusCode::MISDIRECTED_REQUEST,
-            Self::NotFound | Self::PaymentNotFound | Self::TransferNotFound => {
-                StatusCode::NOT_FOUND
-            }
-            Self::EndpointNotFound | Self::DeliveryNotFound | Self::KeyNotFound => {
-                StatusCode::NOT_FOUND
-            }
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::OrderTaken | Self::AmountAmbiguous => StatusCode::CONFLICT,
-            Self::NoUniqueAmount | Self::WalletExhausted | Self::NotCancellable => {
-                StatusCode::CONFLICT
-            }
-            Self::TransferSettled | Self::NotAssignable => StatusCode::CONFLICT,
-            Self::TooManyEndpoints | Self::EndpointDisabled | Self::NotRedeliverable => {
-                StatusCode::CONFLICT
-            }
-            Self::SecretsConfigured => StatusCode::CONFLICT,
-            Self::FirstKeyMustBeAdmin | Self::LastAdminKey | Self::TooManyKeys => {
-                StatusCode::CONFLICT
-            }
-            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::StoreUnavailable | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
-            Self::TooManyStreams | Self::TooManyWaiting | Self::ShuttingDown => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
-            Self::EpochChanged => StatusCode::CONFLICT,
-            Self::EventsGone => StatusCode::GONE,
-        }
-    }
-
-    /// The word for programs; part of the contract.
-    const fn code(self) -> &'static str {
-        match self {
-            Self::InvalidJson => "invalid_json",
-            Self::InvalidRequest => "invalid_request",
-            Self::InvalidQuery => "invalid_query",
-            Self::BodyUnreadable => "body_unreadable",
-            Self::InvalidIdempotencyKey => "invalid_idempotency_key",
-            Self::IdempotencyInFlight => "idempotency_in_flight",
-            Self::IdempotencyMismatch => "idempotency_mismatch",
-            Self::InvalidToken => "invalid_token",
-            Self::Forbidden => "forbidden",
-            Self::ForeignOrigin => "foreign_origin",
-            Self::ForeignHost => "foreign_host",
-            Self::NotFound => "not_found",
-            Self::PaymentNotFound => "payment_not_found",
-            Self::TransferNotFound => "transfer_not_found",
-            Self::EndpointNotFound => "endpoint_not_found",
-            Self::DeliveryNotFound => "delivery_not_found",
-            Self::KeyNotFound => "key_not_found",
-            Self::MethodNotAllowed => "method_not_allowed",
-            Self::RequestTimeout => "request_timeout",
-            Self::OrderTaken => "order_id_taken",
-            Self::AmountAmbiguous => "amount_ambiguous",
-            Self::NoUniqueAmount => "no_unique_amount",
-            Self::WalletExhausted => "wallet_exhausted",
-            Self::NotCancellable => "not_cancellable",
-            Self::TransferSettled => "transfer_settled",
-            Self::NotAssignable => "not_assignable",
-            Self::TooManyEndpoints => "too_many_endpoints",
-            Self::EndpointDisabled => "endpoint_disabled",
-            Self::NotRedeliverable => "not_redeliverable",
-            Self::SecretsConfigured => "secrets_configured",
-            Self::FirstKeyMustBeAdmin => "first_key_must_be_admin",
-            Self::LastAdminKey => "last_admin_key",
-            Self::TooManyKeys => "too_many_keys",
-            Self::BodyTooLarge => "body_too_large",
-            Self::UnsupportedMediaType => "unsupported_media_type",
-            Self::Internal => "internal_error",
-            Self::StoreUnavailable => "store_unavailable",
-            Self::Overloaded => "overloaded",
-            Self::EpochChanged => "epoch_changed",
-            Self::EventsGone => "events_gone",
-            Self::TooManyStreams => "too_many_streams",
-            Self::TooManyWaiting => "too_many_waiting",
-            Self::ShuttingDown => "shutting_down",
-        }
-    }
-
-    /// The same in a few words for people.
-    const fn title(self) -> &'static str {
-        match self {
-            Self::InvalidJson => "The body is not usable JSON",
-            Self::InvalidRequest => "The request has mistakes",
-            Self::InvalidQuery => "The query string has mistakes",
-            Self::BodyUnreadable => "The body could not be read",
-            Self::InvalidIdempotencyKey => "The idempotency key is not usable",
-            Self::IdempotencyInFlight => "The same request is under way",
-            Self::IdempotencyMismatch => "The idempotency key belongs to another request",
-            Self::InvalidToken => "The credential is not valid",
-            Self::Forbidden => "The credential does not reach this far",
-            Self::ForeignOrigin => "Pages of this origin may not do this",
-            Self::ForeignHost => "This hub has another name",
-            Self::NotFound => "There is nothing here",
-            Self::PaymentNotFound => "There is no such payment",
-            Self::TransferNotFound => "There is no such transfer",
-            Self::EndpointNotFound => "There is no such webhook endpoint",
-            Self::DeliveryNotFound => "There is no such delivery",
-            Self::KeyNotFound => "There is no such API key",
-            Self::MethodNotAllowed => "The method is not allowed here",
-            Self::RequestTimeout => "The request came too slowly",
-            Self::OrderTaken => "The order_id is in use",
-            Self::AmountAmbiguous => "The amount is ambiguous",
-            Self::NoUniqueAmount => "No unique amount is left on the address",
-            Self::WalletExhausted => "The wallet has no address left",
-            Self::NotCancellable => "The payment cannot be cancelled",
-            Self::TransferSettled => "The transfer already settles a payment",
-            Self::NotAssignable => "The transfer cannot be assigned to this payment",
-            Self::TooManyEndpoints => "There are too many webhook endpoints",
-            Self::EndpointDisabled => "The webhook endpoint is disabled",
-            Self::NotRedeliverable => "The delivery cannot be asked for again",
-            Self::SecretsConfigured => "The secrets are kept in the configuration",
-            Self::FirstKeyMustBeAdmin => "The first API key must be an admin's",
-            Self::LastAdminKey => "This is the last admin key",
-            Self::TooManyKeys => "There are too many API keys",
-            Self::BodyTooLarge => "The body is too large",
-            Self::UnsupportedMediaType => "The content type is not JSON",
-            Self::Internal => "The hub made a mistake",
-            Self::StoreUnavailable => "The store does not answer",
-            Self::Overloaded => "The hub did not answer in time",
-            Self::EpochChanged => "The event log is another one",
-            Self::EventsGone => "These events are no longer kept",
-            Self::TooManyStreams => "Too many sockets and streams are open",
-            Self::TooManyWaiting => "Too many requests wait for events",
-            Self::ShuttingDown => "The hub is shutting down",
-        }
-    }
-}
 
 /// An error on its way to a client.
 #[derive(Debug)]

@@ -5,8 +5,8 @@ use url::form_urlencoded;
 use super::mistake::{Mistake, Quoted, did_you_mean};
 use super::problem::{Kind, Problem};
 
-const DEFAULT_LIMIT: usize = 20;
-const MAX_LIMIT: usize = 100;
+pub const DEFAULT_LIMIT: usize = 20;
+pub const MAX_LIMIT: usize = 100;
 /// Mistakes named in one answer; a query string can hold thousands.
 const MAX_MISTAKES: usize = 16;
 

@@ -35,6 +35,9 @@ const READ_WRITE: &str = "GET, HEAD, POST, OPTIONS";
 const READ_REMOVE: &str = "GET, HEAD, DELETE, OPTIONS";
 const READ_CHANGE_REMOVE: &str = "GET, HEAD, PATCH, DELETE, OPTIONS";
 
+#[cfg(test)]
+mod documented_tests;
+
 /// A request taken apart.
 struct Request {
     method: Method,

@@ -24,6 +24,7 @@ async fn every_known_path_names_its_methods_and_every_other_is_404() {
     let paths = [
         ("/".to_owned(), read),
         ("/assets/index.js".to_owned(), read),
+        (format!("/pay/{id}"), read),
         ("/create_payment".to_owned(), write),
         (format!("/payment_status/{id}"), read),
         ("/health".to_owned(), read),
@@ -250,6 +251,19 @@ async fn pages_are_tagged_and_not_sent_twice() {
 }
 
 #[tokio::test]
+async fn the_checkout_is_one_page_under_every_id_and_under_nothing_else() {
+    let hub = Hub::new();
+    for id in ["01937b5c-7c2e-7000-8000-000000000001", "nonsense", ""] {
+        let page = hub.get(&format!("/pay/{id}")).await;
+        assert_eq!((page.status, &page.body[..]), (200, &b"checkout"[..]));
+        assert_eq!(page.header("referrer-policy"), "no-referrer");
+    }
+    for path in ["/pay", "/pay/a/b", "/payments/a", "/pay/a/"] {
+        assert_eq!(hub.get(path).await.status, 404, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn what_shops_import_is_open_to_every_page_and_the_rest_is_not() {
     let hub = Hub::new();
     let ask = |path: &'static str, tag: &str| {
@@ -263,7 +277,7 @@ async fn what_shops_import_is_open_to_every_page_and_the_rest_is_not() {
         assert_eq!(answer.status, status);
         assert_eq!(answer.header("access-control-allow-origin"), "*");
     }
-    for path in ["/", "/assets/index.js"] {
+    for path in ["/", "/pay/x", "/assets/index.js"] {
         let own = ask(path, "\"x\"").await;
         assert_eq!(own.status, 200);
         assert_eq!(own.header("access-control-allow-origin"), "");

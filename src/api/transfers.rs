@@ -21,6 +21,8 @@ use crate::domain::payment::TransferRecord;
 use crate::domain::transfer::TransferPlace;
 use crate::store::TransferFilter;
 
+pub const FILTERS: [&str; 4] = ["state", "payment_id", "after", "limit"];
+pub const ASSIGNMENT_FIELDS: [&str; 1] = ["payment_id"];
 const UNMATCHED: &str = "unmatched";
 const NO_PAYMENT_ID: &str = "payment_id must be a payment's id";
 
@@ -32,7 +34,7 @@ struct AssignedObject<'a> {
 }
 
 pub async fn list(ctx: &ApiContext, query: &str) -> Result<Response, Problem> {
-    let mut query = Query::parse(query, &["state", "payment_id", "after", "limit"]);
+    let mut query = Query::parse(query, &FILTERS);
     query.take("state", state_word);
     let filter = TransferFilter {
         meant_for: query.take("payment_id", |text| {
@@ -79,7 +81,7 @@ pub async fn assign(
 
 fn payment_of(body: &[u8]) -> Result<PaymentId, Problem> {
     let mut form = Form::new(Fields::parse(body)?);
-    form.only(&["payment_id"]);
+    form.only(&ASSIGNMENT_FIELDS);
     let id = form.required("payment_id", payment_id);
     form.finish()?;
     id.ok_or_else(Problem::payment_not_found)

@@ -20,7 +20,7 @@ use crate::domain::ids::{PaymentId, TxId};
 use crate::domain::payment::{Payment, Status};
 use crate::store::PaymentFilter;
 
-const FILTERS: [&str; 7] = [
+pub const FILTERS: [&str; 7] = [
     "status",
     "chain",
     "order_id",

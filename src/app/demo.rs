@@ -52,7 +52,7 @@ pub async fn run(args: DemoArgs, base: Config) -> anyhow::Result<()> {
     print_line("sandbox", &sandbox_url);
     print_line("secret", &hub.webhook_secret());
     print_text(
-        "Open the hub's address in a browser: create a payment, pay it in the sandbox, watch it arrive. Ctrl-C ends it.",
+        "Open the hub's address in a browser: create a payment, pay it in the sandbox, watch it arrive. Below /admin is the operator's dashboard. Ctrl-C ends it.",
     );
     run_until_signal(hub.run(listener, stopped), &stop).await?;
     sandbox.await.context("the sandbox's task failed")

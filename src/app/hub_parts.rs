@@ -21,6 +21,7 @@ use crate::api::idempotency::InFlight;
 use crate::api::keyring::Keyring;
 use crate::api::live::{LiveContext, LiveLimits, Seats};
 use crate::api::pages::Pages;
+use crate::api::reference::Documents;
 use crate::api::socket;
 use crate::api::socket::handshake::Origins;
 use crate::api::token::ClientTokens;
@@ -77,6 +78,7 @@ pub struct Hub {
     gauges: Arc<Gauges>,
     key_uses: Arc<KeyUses>,
     trends: Arc<Trends>,
+    pages: Pages,
     /// The demo's chain, whose controls the hub serves too.
     sandbox: Option<Sandbox>,
 }
@@ -140,6 +142,7 @@ impl Hub {
             gauges: Arc::default(),
             key_uses: Arc::default(),
             trends,
+            pages: Documents::assemble()?.add_to(Pages::new(PAGES)),
             sandbox,
         })
     }
@@ -296,7 +299,7 @@ impl Hub {
             trends: Arc::clone(&self.trends),
             callbacks: Arc::new(GuardedCallbacks(self.resolver.clone())),
             callback_secrets: self.secrets.clone(),
-            pages: Pages::new(PAGES),
+            pages: self.pages.clone(),
             settings: self.api_settings(public_url),
             in_flight: InFlight::default(),
         }

@@ -99,9 +99,12 @@ pub async fn make(parts: &Parts, delivery: Delivery) -> Heard {
     };
     let accepted = accepted_webhook(&delivery, &event);
     let (report, told) = send(parts, &delivery, event, receiver, started).await;
+    let ended = parts.clock.now();
+    let endpoint = delivery.id.endpoint;
+    parts.gauges.heard(endpoint, report.outcome, ended);
     if let (Outcome::Delivered, Some(accepted)) = (report.outcome, accepted) {
         parts.trends.webhook_accepted(&AcceptedWebhook {
-            accepted_at: parts.clock.now(),
+            accepted_at: ended,
             ..accepted
         });
     }

@@ -79,6 +79,15 @@ impl Breaker {
         !matches!(self.0, State::Closed { .. })
     }
 
+    /// Until when it is open; once that has passed one attempt shows how the target is, and meanwhile it is now.
+    pub fn open_until(&self, now: Moment) -> Option<Moment> {
+        match self.0 {
+            State::Closed { .. } => None,
+            State::Open { until, .. } => Some(until.max(now)),
+            State::Probing { .. } => Some(now),
+        }
+    }
+
     /// Closed, with no failure counted.
     pub fn is_fresh(&self) -> bool {
         *self == Self::default()

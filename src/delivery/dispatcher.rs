@@ -125,7 +125,7 @@ impl Dispatcher {
             Ok(()) => self.start_offered().await,
             Err(error) => Err(error),
         };
-        self.parts.gauges.set(&self.places);
+        self.tell_gauges();
         match started {
             Ok(()) => {
                 let due = self.due_at.map(|at| self.moment_of(at));
@@ -139,6 +139,16 @@ impl Dispatcher {
                 ERROR_PAUSE
             }
         }
+    }
+
+    fn tell_gauges(&self) {
+        let (gauges, now, wall) = (&self.parts.gauges, self.now(), self.parts.clock.now());
+        gauges.set(&self.places);
+        let endpoints = self.parts.store.endpoints();
+        gauges.set_open(endpoints.iter().filter_map(|endpoint| {
+            let until = self.places.open_until(Target::Endpoint(endpoint.id), now)?;
+            Some((endpoint.id, wall.plus_ms(until.0.saturating_sub(now.0))))
+        }));
     }
 
     /// Notes the targets that something may be due at: those named by the bell, and those whose time has come.

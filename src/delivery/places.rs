@@ -275,6 +275,11 @@ impl Places {
         self.tally.open
     }
 
+    /// Until when a target's breaker is open, where it is.
+    pub fn open_until(&self, target: Target, now: Moment) -> Option<Moment> {
+        self.entries.get(&target)?.standing.open_until(now)
+    }
+
     /// Whether a target's breaker is open.
     #[cfg(test)]
     pub fn is_open(&self, target: Target) -> bool {

@@ -80,6 +80,10 @@ impl Standing {
         self.breaker.is_open()
     }
 
+    pub fn open_until(&self, now: Moment) -> Option<Moment> {
+        self.breaker.open_until(now)
+    }
+
     /// Whether nothing is known of it that a target seen for the first time would not have.
     pub fn is_blank(&self) -> bool {
         self.in_flight == 0 && self.last == Last::None && self.breaker.is_fresh()

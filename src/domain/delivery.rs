@@ -43,6 +43,13 @@ pub enum GivenUp {
 }
 
 impl GivenUp {
+    pub const ALL: [Self; 4] = [
+        Self::AttemptsUsedUp,
+        Self::Gone,
+        Self::EndpointDisabled,
+        Self::EndpointDeleted,
+    ];
+
     /// The word the API uses.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -119,7 +119,7 @@ pub enum EventFamily {
 }
 
 impl EventFamily {
-    const ALL: [Self; 2] = [Self::Payment, Self::Transfer];
+    pub const ALL: [Self; 2] = [Self::Payment, Self::Transfer];
 
     /// The choice as it is written.
     const fn as_str(self) -> &'static str {

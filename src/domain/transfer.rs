@@ -27,6 +27,15 @@ pub enum UnmatchedReason {
 }
 
 impl UnmatchedReason {
+    pub const ALL: [Self; 6] = [
+        Self::WrongAmount,
+        Self::Late,
+        Self::Extra,
+        Self::Cancelled,
+        Self::Early,
+        Self::TooMany,
+    ];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::WrongAmount => "wrong_amount",

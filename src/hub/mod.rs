@@ -17,7 +17,7 @@ use crate::domain::ids::{PaymentId, Sequence};
 use crate::store::{EventRow, EventScope};
 
 pub use announce::announce;
-pub use frames::{Frames, Framing, passing_record};
+pub use frames::{Frames, Framing, passing_record, progress};
 pub use outbox::{Next, Outbox, OutboxLimits, Push};
 
 type Listeners = Vec<Arc<Outbox>>;

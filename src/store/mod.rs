@@ -326,6 +326,8 @@ pub trait Store: Send + Sync + 'static {
         after: Option<DueKey>,
         limit: usize,
     ) -> Result<Vec<Delivery>, StoreError>;
+    /// How many deliveries are owed to a target, whenever their next attempt is due, counted up to a limit.
+    async fn owed(&self, target: Target, limit: usize) -> Result<usize, StoreError>;
     /// When the soonest delivery that is not yet due becomes so.
     async fn next_due(&self, after: UnixMs) -> Result<Option<UnixMs>, StoreError>;
 

@@ -218,6 +218,14 @@ impl Snapshot {
             .collect()
     }
 
+    pub fn owed(&self, target: Target, limit: usize) -> Result<usize, StoreError> {
+        let start = tables::target(target);
+        let end = tables::after_prefix(&start);
+        let due = self.open(tables::DUE)?;
+        let range = due.range::<&[u8]>(&start[..]..&end[..]);
+        Ok(range.map_err(database)?.take(limit).count())
+    }
+
     /// Targets with something due already may have more to come.
     pub fn next_due(&self, after: UnixMs) -> Result<Option<UnixMs>, StoreError> {
         let from = after.plus_ms(1).0.to_be_bytes();

@@ -475,6 +475,10 @@ impl Store for RedbStore {
             .await
     }
 
+    async fn owed(&self, target: Target, limit: usize) -> Result<usize, StoreError> {
+        self.query(move |s| s.owed(target, limit)).await
+    }
+
     async fn next_due(&self, after: UnixMs) -> Result<Option<UnixMs>, StoreError> {
         self.query(move |s| s.next_due(after)).await
     }

@@ -137,6 +137,18 @@ describe("the test page", { timeout: 240_000 }, () => {
     await assertSurvivesReload(page, id);
   }));
 
+  test("leads to the checkout that a payer would see, with its token", () => withPage(async (page) => {
+    await demoReady(page);
+    const id = await createPayment(page);
+    const link = page.getByRole("link", { name: "Open the checkout page" });
+    await link.waitFor();
+    const [checkout] = await Promise.all([page.context().waitForEvent("page"), link.click()]);
+    await checkout.locator(`#sheet[data-id="${id}"][data-state="waiting"]`).waitFor();
+    assert.match(new URL(checkout.url()).hash, /^#ey[\w-]+\.[\w-]+\.[\w-]+$/);
+    await page.click("#pay");
+    await checkout.locator('#sheet[data-state="paid"]').waitFor();
+  }));
+
   test("takes up again after a lost connection, every event once and in order", () => {
     const line = { cut: false, open: null, sent: [] };
     return withPage(async (page) => {
@@ -216,6 +228,7 @@ describe("the test page", { timeout: 240_000 }, () => {
       await createPayment(page);
       assert.equal(await page.locator("#pay, #sandbox-form").count(), 0);
       assert.ok(await page.locator("#received-part").isHidden());
+      assert.ok(await page.locator("#checkout").isHidden());
       assert.ok(!asked.some((path) => path.startsWith("/sandbox")), "nothing under /sandbox was asked for");
     }, (page) => page.route("**/stats", async (route) => {
       const answer = await route.fetch();

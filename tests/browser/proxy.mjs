@@ -3,12 +3,13 @@
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
 
+const REQUEST = /^[A-Z]+ \/\S* HTTP\/1\.1/;
 const UPGRADE = /^upgrade: *websocket/im;
 
-/** `to`: the hub's port, or null where nothing listens. `sockets`: whether WebSockets get through. */
+/** `to`: the hub's port, or null where nothing listens. `sockets`: whether WebSockets get through. `heads`: of the requests it passed on. */
 export async function startProxy() {
   const lines = new Set();
-  const proxy = { to: null, sockets: true, refused: 0 };
+  const proxy = { to: null, sockets: true, refused: 0, heads: [] };
   const server = createServer((page) => {
     page.on("error", () => {});
     if (proxy.to === null) return page.destroy();
@@ -16,6 +17,8 @@ export async function startProxy() {
     lines.add(line);
     line.hub.on("error", () => {});
     page.on("data", (chunk) => {
+      const [head] = chunk.toString("latin1").split("\r\n\r\n");
+      if (REQUEST.test(head)) proxy.heads.push(head);
       if (!proxy.sockets && UPGRADE.test(chunk.toString("latin1"))) refuse(line);
       else if (!line.hangs) line.hub.write(chunk);
     });

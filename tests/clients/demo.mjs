@@ -12,8 +12,8 @@ const UNTIL_DEADLINE_MS = 60_000;
 const POLL_MS = 25;
 
 /** Answers the words that the program printed before their values: hub, sandbox, secret. */
-export async function startDemo() {
-  const flags = ["demo", "--listen", "127.0.0.1:0", "--sandbox-listen", "127.0.0.1:0", "--block-ms", "100"];
+export async function startDemo({ blockMs = 100 } = {}) {
+  const flags = ["demo", "--listen", "127.0.0.1:0", "--sandbox-listen", "127.0.0.1:0", "--block-ms", `${blockMs}`];
   const child = spawn(BINARY, flags, { stdio: ["ignore", "pipe", "inherit"] });
   const exit = once(child, "exit");
   const said = {};

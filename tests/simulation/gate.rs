@@ -184,6 +184,11 @@ impl Store for Gate {
         self.store.due_of(target, now, after, limit).await
     }
 
+    async fn owed(&self, target: Target, limit: usize) -> Result<usize, StoreError> {
+        self.pause().await;
+        self.store.owed(target, limit).await
+    }
+
     async fn next_due(&self, after: UnixMs) -> Result<Option<UnixMs>, StoreError> {
         self.pause().await;
         self.store.next_due(after).await

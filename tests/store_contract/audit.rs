@@ -251,6 +251,9 @@ async fn targets_are_what_is_due_to_them(store: &dyn Store, owed: &[&Delivery]) 
             .map(|d| (crate::store::due_at(d), d.id))
             .collect();
         assert_eq!(&listed, queue);
+        let owed = store.owed(*target, usize::MAX).await.unwrap();
+        assert_eq!(owed, queue.len());
+        assert_eq!(store.owed(*target, 1).await.unwrap(), 1);
     }
     heads.sort_unstable();
     let listed = store.due_targets(far, None, usize::MAX).await.unwrap();

@@ -13,7 +13,7 @@ use crate::domain::ids::{PaymentId, Sequence};
 use crate::store::EventScope;
 
 /// Longest `id` of a command, as it stands in the JSON text.
-const MAX_ID_BYTES: usize = 64;
+pub const MAX_ID_BYTES: usize = 64;
 
 /// A command's `id`, as the client wrote it: a JSON number or string.
 #[derive(Debug, Clone, PartialEq, Eq)]

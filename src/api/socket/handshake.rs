@@ -35,7 +35,7 @@ pub enum HandshakeError {
 }
 
 impl HandshakeError {
-    const fn status(self) -> StatusCode {
+    pub const fn status(self) -> StatusCode {
         match self {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAnUpgrade | Self::Version => StatusCode::UPGRADE_REQUIRED,
@@ -45,7 +45,7 @@ impl HandshakeError {
         }
     }
 
-    const fn code(self) -> &'static str {
+    pub const fn code(self) -> &'static str {
         match self {
             Self::Method => "method_not_allowed",
             Self::NotAnUpgrade | Self::Version => "upgrade_required",

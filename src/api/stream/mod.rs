@@ -30,6 +30,7 @@ use crate::hub::{Framing, Hub};
 use crate::store::EventScope;
 use session::Session;
 
+pub const PARAMETERS: [&str; 1] = ["last_event_id"];
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Tells a reverse proxy (nginx and its kin) to pass each event on at once.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -105,7 +106,7 @@ async fn open(
 
 /// Where the client left off. The header is newer than the parameter, which a browser repeats as it was at first.
 fn left_off(query: &str, headers: &HeaderMap) -> Result<Option<Since>, Problem> {
-    let mut query = Query::parse(query, &["last_event_id"]);
+    let mut query = Query::parse(query, &PARAMETERS);
     let parameter = query.take("last_event_id", read_id);
     query.finish()?;
     let header = headers.get(LAST_EVENT_ID).map(HeaderValue::as_bytes);

@@ -15,6 +15,7 @@ use warp::reply::Response;
 use super::idempotency::InFlight;
 use super::live::{LiveContext, LiveLimits};
 use super::pages::{Page, Pages, Readers};
+use super::reference::Documents;
 use super::token::ClientTokens;
 use super::wire::WireEncoder;
 use super::{ApiContext, ApiSettings, CallbackCheck, routes};
@@ -73,7 +74,7 @@ impl CallbackCheck for HttpsOnly {
     }
 }
 
-static PAGES: [Page; 3] = [
+static PAGES: [Page; 4] = [
     Page {
         path: "/",
         content_type: "text/html; charset=utf-8",
@@ -85,6 +86,12 @@ static PAGES: [Page; 3] = [
         content_type: "text/javascript; charset=utf-8",
         readers: Readers::OwnPages,
         body: b"export {};",
+    },
+    Page {
+        path: "/pay/{id}",
+        content_type: "text/html; charset=utf-8",
+        readers: Readers::OwnPages,
+        body: b"checkout",
     },
     Page {
         path: "/paybell.js",
@@ -205,6 +212,7 @@ impl Hub {
                 signal,
             )
         });
+        let documents = Documents::assemble().expect("parts that fit");
         let ctx = Arc::new(ApiContext {
             ledger,
             store: Arc::clone(&store) as Arc<dyn Store>,
@@ -220,7 +228,7 @@ impl Hub {
             trends,
             callbacks: Arc::new(HttpsOnly),
             callback_secrets: CallbackSecrets::new(secrets, store.identity()),
-            pages: Pages::new(&PAGES),
+            pages: documents.add_to(Pages::new(&PAGES)),
             settings,
             in_flight: InFlight::default(),
         });

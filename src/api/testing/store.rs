@@ -315,13 +315,16 @@ impl Store for MemoryStore {
     async fn deliveries(
         &self,
         filter: DeliveryFilter,
-        _: Option<DeliveryId>,
+        after: Option<DeliveryId>,
         limit: usize,
     ) -> Result<ListPage<Delivery, DeliveryId>, StoreError> {
         let rows = self.answer().await?;
         let wanted = rows.deliveries.iter().filter(|d| filter.wants(d));
-        let items = wanted.take(limit).cloned().collect();
-        Ok(ListPage { items, next: None })
+        let mut wanted = wanted.filter(|d| after.is_none_or(|after| d.id < after));
+        let items: Vec<Delivery> = wanted.by_ref().take(limit).cloned().collect();
+        let last = items.last().map(|delivery| delivery.id);
+        let next = last.filter(|_| wanted.next().is_some());
+        Ok(ListPage { items, next })
     }
     async fn attempts(&self, id: DeliveryId) -> Result<Vec<Attempt>, StoreError> {
         let rows = self.answer().await?;
@@ -362,6 +365,12 @@ impl Store for MemoryStore {
         _: usize,
     ) -> Result<Vec<Delivery>, StoreError> {
         Ok(Vec::new())
+    }
+    async fn owed(&self, target: Target, limit: usize) -> Result<usize, StoreError> {
+        let rows = self.answer().await?;
+        let owed = rows.deliveries.iter().filter(|d| d.state.is_due());
+        let own = owed.filter(|d| d.target == target);
+        Ok(own.take(limit).count())
     }
     async fn next_due(&self, _: UnixMs) -> Result<Option<UnixMs>, StoreError> {
         self.answer().await.map(|_| None)

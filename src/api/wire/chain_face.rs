@@ -2,7 +2,7 @@
 
 use crate::chains::Chains;
 use crate::domain::amount::{Amount, Decimals};
-use crate::domain::ids::{ChainId, Height};
+use crate::domain::ids::{ChainId, Height, UnixMs};
 use crate::domain::payment::Finality;
 
 /// Stands in for a chain that was taken out of the configuration while its payments are still kept.
@@ -15,6 +15,8 @@ pub struct ChainFace<'a> {
     pub currency: &'a str,
     pub decimals: Decimals,
     pub tip: Height,
+    /// Of the newest block processed.
+    pub time: Option<UnixMs>,
     /// The newest final height that the hub has asked for.
     pub final_height: Height,
     usual_final_depth: u32,
@@ -28,6 +30,7 @@ impl<'a> ChainFace<'a> {
                 currency: chain.spec.currency,
                 decimals: chain.spec.decimals,
                 tip: chain.read(|standing| standing.tip).unwrap_or_default(),
+                time: chain.read(|standing| standing.tip_time),
                 final_height: chain.read(|s| s.final_height).unwrap_or_default(),
                 usual_final_depth: chain.spec.usual_final_depth,
             },
@@ -36,6 +39,7 @@ impl<'a> ChainFace<'a> {
                 currency: REMOVED,
                 decimals: Decimals::USDT_TRON,
                 tip: Height::default(),
+                time: None,
                 final_height: Height::default(),
                 usual_final_depth: 0,
             },

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::scalar::{Seconds, Text};
+use crate::delivery::gauges::Fare;
 use crate::domain::endpoint::{DisabledWhy, Endpoint, EventChoice, EventFilter, Standing};
 use crate::domain::ids::{EndpointId, UnixMs};
 use crate::domain::signing_key::SigningKeys;
@@ -23,12 +24,19 @@ pub struct EndpointObject<'a> {
     failing_since: Option<Seconds>,
     created_at: Seconds,
     old_key_signs_until: Option<Seconds>,
+    /// Webhooks that are owed to it, whenever their next attempt is due; not counted beyond a limit.
+    deliveries_due: usize,
+    /// While it is left alone because it only failed, or asked for less.
+    breaker_open_until: Option<Seconds>,
+    /// Since the hub's start.
+    last_success_at: Option<Seconds>,
+    last_failure_at: Option<Seconds>,
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
 }
 
 impl<'a> EndpointObject<'a> {
-    pub fn new(endpoint: &'a Endpoint, now: UnixMs) -> Self {
+    pub fn new(endpoint: &'a Endpoint, fare: Fare, deliveries_due: usize, now: UnixMs) -> Self {
         let disabled = match endpoint.standing {
             Standing::Enabled => None,
             Standing::Disabled { at, why } => Some((at, why)),
@@ -47,6 +55,10 @@ impl<'a> EndpointObject<'a> {
             failing_since: endpoint.failing_since.map(Seconds),
             created_at: Seconds(endpoint.created_at),
             old_key_signs_until: old_key_until(&endpoint.keys, now),
+            deliveries_due,
+            breaker_open_until: fare.open_until.map(Seconds),
+            last_success_at: fare.last_success_at.map(Seconds),
+            last_failure_at: fare.last_failure_at.map(Seconds),
             secret: None,
         }
     }

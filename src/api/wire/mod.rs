@@ -11,7 +11,7 @@ pub mod list;
 pub mod payment;
 pub mod scalar;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 pub mod transfer;
 
 use bytes::Bytes;

@@ -24,6 +24,8 @@ pub struct PaymentObject<'a> {
     created_at: Seconds,
     completed_at: Option<Seconds>,
     expires_at: Seconds,
+    /// Of the newest block processed. It decides what is in time; null before the first block.
+    chain_time: Option<Seconds>,
     chain: &'a str,
     currency: &'a str,
     expected_amount: String,
@@ -81,6 +83,7 @@ impl<'a> PaymentObject<'a> {
             created_at: Seconds(payment.created_at),
             completed_at: payment.completed_at.map(Seconds),
             expires_at: Seconds(payment.expires_at),
+            chain_time: chain.time.map(Seconds),
             chain: chain.name,
             currency: chain.currency,
             expected_amount: chain.decimal(payment.expected),

@@ -26,7 +26,7 @@ fn address(text: &str) -> Address {
     Address::from_tron(text).expect("an address")
 }
 
-fn payment() -> Payment {
+pub fn payment() -> Payment {
     Payment {
         id: PaymentId::parse(ID).expect("an id"),
         chain: ChainId(0),
@@ -56,7 +56,7 @@ fn payment() -> Payment {
     }
 }
 
-fn credit() -> Credit {
+pub fn credit() -> Credit {
     Credit {
         txid: TxId([0xab; 32]),
         log_index: 3,
@@ -69,7 +69,7 @@ fn credit() -> Credit {
     }
 }
 
-fn record(state: TransferState) -> TransferRecord {
+pub fn record(state: TransferState) -> TransferRecord {
     TransferRecord {
         key: TransferKey {
             chain: ChainId(0),
@@ -86,7 +86,7 @@ fn record(state: TransferState) -> TransferRecord {
     }
 }
 
-fn chains() -> Chains {
+pub fn chains() -> Chains {
     Chains::new(vec![chain()])
 }
 
@@ -126,7 +126,7 @@ fn a_waiting_payment() {
         r#"{{"payment_id":"{ID}","wallet_address":"{ADDRESS}","expected_amount_usdt":5.0,
         "order_id":"ORDER \"1\" 😀","status":"pending","transaction_hash":null,"received_amount_usdt":null,
         "created_at":1672531200.123,"completed_at":null,"expires_at":1672617600.123,
-        "chain":"tron","currency":"USDT_TRC20","expected_amount":"5.0","received_amount":"0.0",
+        "chain_time":1672531198.123,"chain":"tron","currency":"USDT_TRC20","expected_amount":"5.0","received_amount":"0.0",
         "amount_to_pay":"5.000001","amount_mode":"unique","match":"exact","tolerance":"10",
         "confirmations":0,"confirmations_required":19,"finality":"final","transfers":[],
         "wallet":null,"derivation_path":null,"success_url":null,"callback_disabled":false,
@@ -298,7 +298,8 @@ fn a_reverted_transfer_is_still_named() {
 fn a_payment_of_a_chain_that_is_gone_is_still_shown() {
     let mut payment = payment();
     payment.chain = ChainId(9);
-    assert!(shown(&payment).contains(r#""chain":"removed","currency":"removed""#));
+    let removed = r#""chain_time":null,"chain":"removed","currency":"removed""#;
+    assert!(shown(&payment).contains(removed));
 }
 
 /// It names no secret: neither the query of the URL nor, to a payer's ears, the payment's own object.

@@ -5,6 +5,7 @@
 mod closing;
 mod contract;
 mod delivery;
+mod documented;
 mod handover;
 mod store;
 

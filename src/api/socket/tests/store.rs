@@ -227,6 +227,9 @@ impl Store for MemoryStore {
     ) -> Result<Vec<Delivery>, StoreError> {
         unused()
     }
+    async fn owed(&self, _: Target, _: usize) -> Result<usize, StoreError> {
+        unused()
+    }
     async fn next_due(&self, _: UnixMs) -> Result<Option<UnixMs>, StoreError> {
         unused()
     }

@@ -1,0 +1,105 @@
+// Dialogs: what cannot be taken back is asked first, forms tell what is wrong where it is wrong, and a secret is shown once.
+
+import { el } from "../dom.js";
+import { code } from "./parts.js";
+
+let serial = 0;
+
+/**
+ * Asks with a form. `run(form)` does it and may throw: the dialog then says why and stays. Answers what `run` answered, or
+ * null where it was left.
+ */
+export function ask({ title, body = [], confirm, tone = "primary", run, cancel = "Cancel", onOpen }) {
+  const { dialog, form, error } = build(title);
+  const yes = el("button", { type: "submit", class: tone }, confirm);
+  const no = el("button", { type: "button", autofocus: tone === "danger" }, cancel);
+  form.append(...[body].flat().filter(Boolean), error, el("div", { class: "actions" }, no, yes));
+  no.addEventListener("click", () => dialog.close());
+  return shown(dialog, (done) => {
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      yes.disabled = true;
+      error.hidden = true;
+      clearFields(form);
+      try {
+        done(await run(form, dialog));
+      } catch (cause) {
+        explain(form, error, cause);
+      } finally {
+        yes.disabled = false;
+      }
+    });
+    onOpen?.(form, dialog);
+  });
+}
+
+/** Shows a secret that nobody can show again. Escape does not close it. */
+export function showSecret({ title, what, secret, text }) {
+  const { dialog, form } = build(title);
+  dialog.dataset.secret = "";
+  const done = el("button", { type: "submit", class: "primary" }, "I have stored it");
+  form.append(el("p", {}, text), el("p", { class: "secret" }, code(secret, what)), el("div", { class: "actions" }, done));
+  dialog.addEventListener("cancel", (event) => event.preventDefault());
+  return shown(dialog, (close) => form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    close(true);
+  }));
+}
+
+/** Whatever was asked is no longer the question: somebody went elsewhere, or was signed out. A secret stays until it is stored. */
+export function closeAll() {
+  for (const dialog of document.querySelectorAll("dialog[open]:not([data-secret])")) dialog.close();
+}
+
+export function field(name, label, attributes = {}, hint) {
+  const id = `field-${name}`;
+  const note = hint && el("p", { class: "hint", id: `${id}-hint` }, hint);
+  const input = el("input", { id, name, autocomplete: "off", spellcheck: "false", "aria-describedby": hint ? `${id}-hint` : null, ...attributes });
+  if (attributes.value !== undefined) input.value = attributes.value;
+  return el("div", { class: "field" }, el("label", { for: id }, label), input, note || null);
+}
+
+function build(title) {
+  const id = `dialog-${++serial}`;
+  const dialog = el("dialog", { "aria-labelledby": id });
+  const form = el("form", { novalidate: true }, el("h2", { id }, title));
+  const error = el("p", { class: "error", role: "alert", hidden: true });
+  dialog.append(form, el("p", { class: "hidden", role: "status", "data-announce": true }));
+  return { dialog, form, error };
+}
+
+/** Opens it, and answers once it is closed; the focus goes back to where it was. */
+function shown(dialog, wire) {
+  return new Promise((resolve) => {
+    let answer = null;
+    wire((value) => {
+      answer = value;
+      dialog.close();
+    });
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      resolve(answer);
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}
+
+function clearFields(form) {
+  for (const input of form.querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
+  for (const note of form.querySelectorAll(".field > .error")) note.remove();
+}
+
+function explain(form, error, cause) {
+  const named = Object.entries(cause.fields ?? {}).filter(([name]) => form.elements[name]?.closest?.(".field"));
+  for (const [name, text] of named) {
+    const input = form.elements[name];
+    const note = el("p", { class: "error", id: `${input.id}-error` }, text);
+    input.setAttribute("aria-invalid", "true");
+    input.setAttribute("aria-describedby", note.id);
+    input.closest(".field").append(note);
+  }
+  form.elements[named[0]?.[0]]?.focus();
+  error.textContent = named.length ? "" : cause.message;
+  error.hidden = named.length > 0;
+}
