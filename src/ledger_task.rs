@@ -12,6 +12,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
 use crate::clock::Clock;
+use crate::domain::api_key::KeyId;
 use crate::domain::api_keys::KeyChange;
 use crate::domain::chain::{Block, BlockHeader};
 use crate::domain::changes::{Changes, PaymentChange, View, ViewError};
@@ -143,8 +144,13 @@ impl Ledger {
     }
 
     /// Settles a payment with a transfer that settled nothing.
-    pub async fn assign(&self, key: TransferKey, id: PaymentId) -> Result<(), CommitError> {
-        self.decide(move |view, now| ledger::assign(view, &key, id, now))
+    pub async fn assign(
+        &self,
+        key: TransferKey,
+        id: PaymentId,
+        by: Option<KeyId>,
+    ) -> Result<(), CommitError> {
+        self.decide(move |view, now| ledger::assign(view, &key, id, by, now))
             .await
             .map(|_| ())
     }

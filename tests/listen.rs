@@ -173,18 +173,26 @@ async fn free_port() -> u16 {
     listener.local_addr().expect("an address").port()
 }
 
+/// As a key is written, and of no hub.
+const NOBODY_S_KEY: &str = "pb_00000000000000000000000001_11111111111111111111111111111111";
+
 #[tokio::test]
 async fn a_bad_key_ends_it_with_the_reason() {
     let demo = Program::demo(BLOCK_MS, &[]);
     let unknown = "0190a3c4-5b6d-7e8f-9a0b-1c2d3e4f5a6b";
     for (more, said) in [
-        (vec!["--key", "pb_hunter2"], "unknown or revoked"),
+        (
+            vec!["--key", "pb_hunter2"],
+            "the API key is not well-formed",
+        ),
+        (vec!["--key", NOBODY_S_KEY], "unknown or revoked"),
         (vec!["--key", "hunter2"], "not well-formed"),
         (vec!["--payment", unknown], "no such payment"),
     ] {
         let (code, told) = Listener::start(demo.hub(), &more).exit_code().await;
         assert_eq!(code, Some(1), "{told}");
-        assert!(told.contains(said) && !told.contains("hunter2"), "{told}");
+        let shown = ["hunter2", NOBODY_S_KEY].map(|key| told.contains(key));
+        assert!(told.contains(said) && shown == [false; 2], "{told}");
     }
     // A server, but no hub.
     let (code, told) = Listener::start(demo.url("sandbox"), &[]).exit_code().await;

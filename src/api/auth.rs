@@ -78,6 +78,14 @@ impl Caller {
         }
     }
 
+    /// The caller's key, if it has one.
+    pub const fn key(self) -> Option<KeyId> {
+        match self {
+            Self::Key(id, _) => Some(id),
+            Self::Anyone | Self::Payer(_) | Self::Operator => None,
+        }
+    }
+
     /// As whom the caller changes keys.
     pub const fn asker(self) -> Asker {
         match self {

@@ -264,7 +264,9 @@ async fn write(
     match resource {
         Resource::Creation => create(ctx, Dialect::Classic, caller, request).await,
         Resource::Payments => create(ctx, Dialect::V1, caller, request).await,
-        Resource::Assignment(id) => transfers::assign(ctx, id, &json_body(request).await?).await,
+        Resource::Assignment(id) => {
+            transfers::assign(ctx, caller, id, &json_body(request).await?).await
+        }
         Resource::Endpoints => endpoints::create(ctx, &json_body(request).await?).await,
         Resource::Keys => keys::create(ctx, caller, &json_body(request).await?).await,
         Resource::Rotation(id) => endpoints::rotate(ctx, id, &json_body(request).await?).await,

@@ -8,6 +8,7 @@ use warp::reply::Response;
 
 use super::ApiContext;
 use super::answer;
+use super::auth::Caller;
 use super::form::Form;
 use super::problem::Problem;
 use super::query::Query;
@@ -60,10 +61,15 @@ pub async fn get(ctx: &ApiContext, id: &str) -> Result<Response, Problem> {
 }
 
 /// The answer shows both sides as they are once the decision is on disk.
-pub async fn assign(ctx: &ApiContext, id: &str, body: &[u8]) -> Result<Response, Problem> {
+pub async fn assign(
+    ctx: &ApiContext,
+    caller: Caller,
+    id: &str,
+    body: &[u8],
+) -> Result<Response, Problem> {
     let key = parse_id(id)?;
     let payment_id = payment_of(body)?;
-    ctx.ledger.assign(key, payment_id).await?;
+    ctx.ledger.assign(key, payment_id, caller.key()).await?;
     let transfer = find(ctx, key).await?;
     let payment = ctx.store.payment(payment_id).await?;
     let payment = payment.ok_or_else(Problem::payment_not_found)?;

@@ -138,6 +138,7 @@ async fn a_final_transfer_assigned_completes_its_payment_at_once() {
     assert_eq!(transfer["settled_by"], "hand");
     assert_eq!(transfer["payment_id"], id.to_string());
     assert_eq!(transfer["assigned"]["reason"], "wrong_amount");
+    assert_eq!(transfer["assigned"]["by"], Value::Null, "no key was needed");
     assert_eq!(payment["status"], "completed");
     assert_eq!(payment["received_amount"], "4.99", "the true sum");
     assert_eq!(payment["transfers"][0]["settled_by"], "hand");
@@ -158,6 +159,27 @@ async fn a_final_transfer_assigned_completes_its_payment_at_once() {
     ];
     assert_eq!(kinds, expected, "the second time was no event");
     assert_eq!(ids(&hub.get("/v1/transfers").await.json()).len(), 0);
+}
+
+#[tokio::test]
+async fn an_assignment_names_the_key_of_whoever_decided() {
+    let record = transfer(1, 101, None);
+    let hub = hub_with([record]);
+    let (id, _) = hub.create("O 1", "5").await;
+    let key = hub.post("/v1/keys", r#"{"name":"boss","scope":"admin"}"#);
+    let key = key.await.json();
+    let request = warp::test::request()
+        .method("POST")
+        .path(&assign_path(&record))
+        .header("content-type", "application/json")
+        .header(
+            "authorization",
+            format!("Bearer {}", key["key"].as_str().expect("a key")),
+        )
+        .body(choice(id));
+    let answer = hub.send(request).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.json()["transfer"]["assigned"]["by"], key["id"]);
 }
 
 #[tokio::test]

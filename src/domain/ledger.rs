@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::amount::Amount;
 use super::amount_choice::{refuse_rivals, unique_amount};
+use super::api_key::KeyId;
 use super::api_keys::MAX_LIVE_KEYS;
 use super::chain::{Block, BlockHeader};
 use super::changes::{ChainChange, Changes, PaymentChange, Timer, Unfinished, View, ViewError};
@@ -185,6 +186,7 @@ pub fn assign(
     view: &dyn View,
     key: &TransferKey,
     id: PaymentId,
+    by: Option<KeyId>,
     now: UnixMs,
 ) -> Result<Changes, Refusal> {
     let record = view.transfer(key)?.ok_or(Refusal::NoSuchTransfer)?;
@@ -213,6 +215,7 @@ pub fn assign(
         at: now,
         reason,
         meant_for,
+        by,
     };
     draft.assign(record, assignment, cursor.point());
     Ok(draft.finish(None))

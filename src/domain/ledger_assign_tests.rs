@@ -1,5 +1,6 @@
 //! Transfers assigned by hand: what the operator's word overrides, what it does not, and what forks make of it.
 
+use super::api_key::KeyId;
 use super::changes::Changes;
 use super::event::{AfterCompletion, EventKind};
 use super::ids::{Height, TransferKey};
@@ -19,7 +20,7 @@ fn extend(state: &mut MemoryState, branch: u8, transfers: Vec<super::chain::Tran
 }
 
 fn assign(state: &mut MemoryState, key: TransferKey, n: u128) -> Result<Changes, Refusal> {
-    state.decide(|view| ledger::assign(view, &key, id(n), NOW))
+    state.decide(|view| ledger::assign(view, &key, id(n), Some(KeyId(7)), NOW))
 }
 
 const SEEN: [EventKind; 2] = [EventKind::TransferAssigned, EventKind::Detected];
@@ -46,6 +47,7 @@ fn too_little_is_enough_when_an_operator_says_so_and_the_sum_stays_true() {
             at: NOW,
             reason: UnmatchedReason::WrongAmount,
             meant_for: Some(id(1)),
+            by: Some(KeyId(7)),
         }
     );
     assert_eq!(status(&state, 1), Status::Confirming);

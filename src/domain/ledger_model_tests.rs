@@ -454,7 +454,7 @@ impl World {
         let (record, payment) = (*which.get(&records), *whom.get(&ids));
         // The oldest decision comes first where two wait for equal money.
         let now = NOW.plus_ms(self.step as u64);
-        let outcome = self.decide(|view| ledger::assign(view, &record.key, payment, now));
+        let outcome = self.decide(|view| ledger::assign(view, &record.key, payment, None, now));
         let settled_so =
             record.state == TransferState::Credited(payment) && record.assigned.is_some();
         match record.state {

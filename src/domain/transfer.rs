@@ -6,6 +6,7 @@ use std::fmt;
 
 use super::address::Address;
 use super::amount::Amount;
+use super::api_key::KeyId;
 use super::ids::{Height, PaymentId, TransferKey, UnixMs};
 
 /// Why a transfer to a watched address settled nothing.
@@ -105,6 +106,8 @@ pub struct Assignment {
     pub reason: UnmatchedReason,
     /// The payment that the matcher had taken it to be meant for.
     pub meant_for: Option<PaymentId>,
+    /// Whose decision it was; nothing where no key was needed, or it came from the operator.
+    pub by: Option<KeyId>,
 }
 
 /// A transfer's place in a list by time: `1672531503000-trf_0_..._4`. It stays a place when the transfer is gone.

@@ -7,6 +7,7 @@ use fastrand::Rng;
 use paybell::store::{EventScope, PaymentFilter, Store, TransferFilter};
 
 use crate::domain::amount::Amount;
+use crate::domain::api_key::KeyId;
 use crate::domain::chain::{Block, BlockHeader};
 use crate::domain::changes::{Changes, Timer, View};
 use crate::domain::claim::{ClaimGroup, ClaimOrder, ClaimQuery};
@@ -69,7 +70,9 @@ impl Op {
             }
             Self::Forget(now) => Ok(idempotency::forget(view, *now)?),
             Self::Cancel(id) => ledger::cancel(view, *id, now),
-            Self::Assign(key, id) => ledger::assign(view, key, *id, now),
+            Self::Assign(key, id) => {
+                ledger::assign(view, key, *id, Some(KeyId(id.0.as_u128())), now)
+            }
             Self::Extend(chain, block) => ledger::extend(view, *chain, block, now),
             Self::Rollback(chain, to) => ledger::rollback(view, *chain, to, now),
             Self::Finalize(chain, header) => ledger::finalize(view, *chain, header, now),

@@ -7,6 +7,7 @@ use crate::api::testing::{ADDRESS, NOW, chain};
 use crate::chains::Chains;
 use crate::domain::address::Address;
 use crate::domain::amount::Amount;
+use crate::domain::api_key::KeyId;
 use crate::domain::endpoint::DisabledWhy;
 use crate::domain::event::{AfterCompletion, EndpointNote, Event, EventKind, SealedEvent};
 use crate::domain::ids::{
@@ -255,6 +256,7 @@ fn an_assignment_tells_what_was_overruled() {
         at: NOW,
         reason: UnmatchedReason::Late,
         meant_for: None,
+        by: Some(KeyId(1)),
     });
     let mut payment = payment();
     payment.status = Status::Confirming;
@@ -269,7 +271,7 @@ fn an_assignment_tells_what_was_overruled() {
         r#""type":"transfer.assigned","#.to_owned(),
         r#""status":"confirming","#.to_owned(),
         compact(&format!(
-            r#""state":"seen","reason":null,"assigned":{{"payment_id":"{ID}","at":1672531200.123,"by":null,
+            r#""state":"seen","reason":null,"assigned":{{"payment_id":"{ID}","at":1672531200.123,"by":"key_00000000000000000000000001",
             "reason":"late","meant_for":null}}}}}}"#
         )),
     ] {

@@ -6,6 +6,7 @@ use super::chain_face::ChainFace;
 use super::scalar::{Seconds, Text};
 use crate::chains::Chains;
 use crate::domain::address::Address;
+use crate::domain::api_key::KeyId;
 use crate::domain::ids::{PaymentId, TransferKey, TxId};
 use crate::domain::payment::{
     Assignment, Basis, Credit, CreditState, Payment, TransferRecord, TransferState, depth,
@@ -96,8 +97,8 @@ impl TransferObject {
 pub struct AssignmentObject {
     payment_id: Text<PaymentId>,
     at: Seconds,
-    /// Who decided. There are no API keys yet that could tell.
-    by: Option<&'static str>,
+    /// The key of whoever decided; null where none was needed.
+    by: Option<Text<KeyId>>,
     /// Why the transfer had settled nothing.
     reason: &'static str,
     /// The payment that it had been taken to be meant for.
@@ -109,7 +110,7 @@ impl AssignmentObject {
         Self {
             payment_id: Text(assignment.payment),
             at: Seconds(assignment.at),
-            by: None,
+            by: assignment.by.map(Text),
             reason: assignment.reason.as_str(),
             meant_for: assignment.meant_for.map(Text),
         }

@@ -1,6 +1,7 @@
 //! Rows of older versions, byte for byte as they were written, still read.
 
 use super::Stored;
+use crate::domain::api_key::KeyId;
 use crate::domain::event::EventKind;
 use crate::domain::ids::{EventId, Sequence, UnixMs};
 use crate::domain::payment::{
@@ -80,6 +81,22 @@ fn rows_of_older_versions_still_read() {
     assert_eq!(old, cancelled());
     let old = TransferRecord::decode(&bytes(TRANSFER_V1)).expect("a transfer");
     assert_eq!(old, unmatched());
+    // The second version had an operator's decision behind the first, and did not say whose it was.
+    let first = &bytes(TRANSFER_V1)[1..];
+    let second = [&[2], first, &[0]].concat();
+    let old = TransferRecord::decode(&second).expect("a transfer");
+    assert_eq!(old, unmatched());
+    let payment = id(2).0.into_bytes();
+    let second = [&[2], first, &[1], &payment, &[9, 1, 0]].concat();
+    let old = TransferRecord::decode(&second).expect("a transfer");
+    let decided = Assignment {
+        payment: id(2),
+        at: UnixMs(9),
+        reason: UnmatchedReason::Late,
+        meant_for: None,
+        by: None,
+    };
+    assert_eq!(old.assigned, Some(decided));
     let old = EventRow::decode(&bytes(EVENT_V1)).expect("an event");
     assert_eq!(old, created_event());
 }
@@ -95,6 +112,7 @@ fn what_is_written_now_comes_back_whole() {
         at: UnixMs(u64::MAX),
         reason: UnmatchedReason::TooMany,
         meant_for: Some(id(1)),
+        by: Some(KeyId(u128::MAX)),
     });
     let row = transfer.encode().expect("a row");
     assert_eq!(TransferRecord::decode(&row).expect("a transfer"), transfer);

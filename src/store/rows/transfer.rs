@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Stored;
 use crate::domain::address::Address;
 use crate::domain::amount::Amount;
+use crate::domain::api_key::KeyId;
 use crate::domain::ids::{ChainId, Height, PaymentId, TransferKey, TxId, UnixMs};
 use crate::domain::payment::{Assignment, TransferRecord, TransferState, UnmatchedReason};
 
@@ -59,6 +60,13 @@ pub struct TransferRowV2 {
     assigned: Option<AssignmentRow>,
 }
 
+#[derive(Serialize, Deserialize)]
+pub struct TransferRowV3 {
+    v2: TransferRowV2,
+    /// The API key of whoever assigned it.
+    by: Option<u128>,
+}
+
 const REASONS: [UnmatchedReason; 6] = [
     UnmatchedReason::WrongAmount,
     UnmatchedReason::Late,
@@ -69,12 +77,12 @@ const REASONS: [UnmatchedReason; 6] = [
 ];
 
 impl Stored for TransferRecord {
-    type Row = TransferRowV2;
+    type Row = TransferRowV3;
     const NAME: &'static str = "a transfer";
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 
-    fn to_row(&self) -> TransferRowV2 {
-        TransferRowV2 {
+    fn to_row(&self) -> TransferRowV3 {
+        let v2 = TransferRowV2 {
             v1: TransferRow::of(self),
             assigned: self.assigned.map(|a| AssignmentRow {
                 payment: *a.payment.0.as_bytes(),
@@ -82,29 +90,33 @@ impl Stored for TransferRecord {
                 reason: reason_place(a.reason),
                 meant_for: a.meant_for.map(|id| *id.0.as_bytes()),
             }),
-        }
+        };
+        let by = self.assigned.and_then(|a| a.by).map(|key| key.0);
+        TransferRowV3 { v2, by }
     }
 
-    fn from_row(row: TransferRowV2) -> Option<Self> {
-        let mut record = row.v1.read()?;
-        if let Some(assigned) = row.assigned {
+    fn from_row(row: TransferRowV3) -> Option<Self> {
+        let TransferRowV3 { v2, by } = row;
+        let mut record = v2.v1.read()?;
+        if let Some(assigned) = v2.assigned {
             record.assigned = Some(Assignment {
                 payment: payment_id(assigned.payment),
                 at: UnixMs(assigned.at),
                 reason: reason_from(assigned.reason)?,
                 meant_for: assigned.meant_for.map(payment_id),
+                by: by.map(KeyId),
             });
         }
         Some(record)
     }
 
-    fn older_row(version: u8, bytes: &[u8]) -> Option<Result<TransferRowV2, postcard::Error>> {
-        (version == 1).then(|| {
-            Ok(TransferRowV2 {
-                v1: postcard::from_bytes(bytes)?,
-                assigned: None,
-            })
-        })
+    fn older_row(version: u8, bytes: &[u8]) -> Option<Result<TransferRowV3, postcard::Error>> {
+        let v2 = match version {
+            1 => postcard::from_bytes(bytes).map(|v1| TransferRowV2 { v1, assigned: None }),
+            2 => postcard::from_bytes(bytes),
+            _ => return None,
+        };
+        Some(v2.map(|v2| TransferRowV3 { v2, by: None }))
     }
 }
 
