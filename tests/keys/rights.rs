@@ -20,10 +20,12 @@ enum Needs {
 use Needs::{Admin, Nothing, Page, Read, Write};
 
 /// `{own}` is the payment whose client token is tried.
-const ROUTES: [(&str, &str, Needs); 47] = [
+const ROUTES: [(&str, &str, Needs); 49] = [
     ("GET", "/", Page),
     ("GET", "/paybell.js", Page),
     ("GET", "/assets/style.css", Page),
+    ("GET", "/openapi.json", Page),
+    ("GET", "/asyncapi.json", Page),
     ("GET", "/health", Nothing),
     ("OPTIONS", "/v1/payments", Nothing),
     ("OPTIONS", "/v1/keys", Nothing),

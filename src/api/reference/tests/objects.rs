@@ -24,12 +24,10 @@ const ELSEWHERE: [&str; 4] = [
     "getAsyncApi",
 ];
 /// Fields that nothing fills yet.
-const NEVER_FILLED: [(&str, &str); 3] = [
+const NEVER_FILLED: [(&str, &str); 2] = [
     // All endpoints are given at once.
     ("EndpointList", "next"),
     ("KeyList", "next"),
-    // It is not kept who assigned a transfer.
-    ("Assignment", "by"),
 ];
 /// More events than one request to recover goes through.
 const MANY_EVENTS: u64 = 20_001;

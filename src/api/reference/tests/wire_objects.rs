@@ -12,6 +12,7 @@ use crate::api::wire::tests::{chains, credit, payment, record};
 use crate::api::wire::transfer::ListedTransfer;
 use crate::delivery::gauges::Fare;
 use crate::domain::account_key::AddressIndex;
+use crate::domain::api_key::KeyId;
 use crate::domain::delivery::{Attempt, Delivery, DeliveryState, GivenUp};
 use crate::domain::endpoint::{DisabledWhy, Endpoint, EventFilter, Standing};
 use crate::domain::event::{AfterCompletion, EndpointNote, Event, EventKind, SealedEvent};
@@ -63,6 +64,7 @@ fn assigned(payment: PaymentId) -> TransferRecord {
             at: NOW,
             reason: UnmatchedReason::WrongAmount,
             meant_for: Some(payment),
+            by: Some(KeyId(1)),
         }),
         ..record(TransferState::Credited(payment))
     }
