@@ -129,6 +129,16 @@ test("every path of the API takes the method that is named", async () => {
   }
 });
 
+test("every page that is named is served", async () => {
+  const named = new Set(everything.match(/(?<=`|:5000)\/(admin|pay\/\{id\}|paybell\.js|paybell\.d\.ts|openapi\.json|asyncapi\.json)(?=[`. ])/g));
+  assert.equal(named.size, 6, [...named].join(" "));
+  for (const path of named) {
+    const answer = await fetch(demo.hub + path.replace("{id}", "01a20e65-cb88-7521-85ca-2a7a6af337c7"));
+    assert.equal(answer.status, 200, path);
+    await answer.body.cancel();
+  }
+});
+
 test("each kind of event is explained, and no other", () => {
   const kinds = [...source("src/domain/event.rs").matchAll(/=> "([a-z]+\.[a-z]+)",/g)].map(([, kind]) => kind);
   const told = [...page("docs/integration.md").text.matchAll(/^\| `([a-z]+\.[a-z]+)` \|/gm)].map(([, kind]) => kind);
