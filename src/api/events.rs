@@ -7,6 +7,7 @@ use warp::reply::Response;
 
 use super::ApiContext;
 use super::answer;
+use super::auth::Caller;
 use super::live::history::{self, LogError};
 use super::live::{LiveContext, SeatKind};
 use super::problem::{Kind, Problem};
@@ -14,7 +15,7 @@ use super::query::Query;
 use super::v1;
 use super::wire::list::event_list;
 use crate::domain::ids::Sequence;
-use crate::hub::{Framing, Hub, Next, Outbox, Push};
+use crate::hub::{Framing, Hub, Next, Outbox, Push, copy_for_payer};
 use crate::store::{EventRow, EventScope};
 
 /// The longest that a request may wait for an event; less than any request may take.
@@ -29,16 +30,26 @@ struct Wanted {
     wait: Duration,
 }
 
-pub async fn of_payment(ctx: &ApiContext, id: &str, query: &str) -> Result<Response, Problem> {
+pub async fn of_payment(
+    ctx: &ApiContext,
+    id: &str,
+    query: &str,
+    caller: Caller,
+) -> Result<Response, Problem> {
     let payment = v1::find(ctx, id).await?;
-    list(ctx, EventScope::Payment(payment.id), query).await
+    list(ctx, EventScope::Payment(payment.id), query, caller).await
 }
 
 pub async fn all(ctx: &ApiContext, query: &str) -> Result<Response, Problem> {
-    list(ctx, EventScope::All, query).await
+    list(ctx, EventScope::All, query, Caller::Anyone).await
 }
 
-async fn list(ctx: &ApiContext, scope: EventScope, query: &str) -> Result<Response, Problem> {
+async fn list(
+    ctx: &ApiContext,
+    scope: EventScope,
+    query: &str,
+    caller: Caller,
+) -> Result<Response, Problem> {
     let (live, wanted) = (&ctx.live, Wanted::read(ctx, scope, query)?);
     let mut rows = wanted.page(live).await?;
     if rows.is_empty() && !wanted.wait.is_zero() {
@@ -46,6 +57,11 @@ async fn list(ctx: &ApiContext, scope: EventScope, query: &str) -> Result<Respon
     }
     let more = rows.len() > wanted.limit;
     rows.truncate(wanted.limit);
+    if let Caller::Payer(_) = caller {
+        for row in &mut rows {
+            row.body = copy_for_payer(&row.body);
+        }
+    }
     let next = rows.last().filter(|_| more).map(|row| row.sequence);
     let epoch = &live.store.identity().epoch;
     Ok(answer::json(event_list(&rows, next, epoch)))

@@ -214,7 +214,7 @@ async fn read(
         Resource::Payments => v1::list(ctx, query).await,
         Resource::Payment(id) => v1::get(ctx, id, caller).await,
         Resource::QrCode(id) => v1::qr(ctx, id).await,
-        Resource::PaymentEvents(id) => events::of_payment(ctx, id, query).await,
+        Resource::PaymentEvents(id) => events::of_payment(ctx, id, query, caller).await,
         Resource::Events => events::all(ctx, query).await,
         Resource::PaymentStream(_) | Resource::EventStream if request.method == Method::HEAD => {
             Ok(stream::head())
