@@ -95,8 +95,8 @@ export interface Payment {
   /** Not shown to payers. */
   derivation_path: string | null;
   success_url: string | null;
-  /** JSON as given at the creation; `{}` where none was. */
-  metadata: unknown;
+  /** JSON as given at the creation; `{}` where none was. Not shown to payers, nor on a payment's own channel. */
+  metadata?: unknown;
 }
 
 export interface Transfer {
@@ -145,8 +145,8 @@ export interface PaymentEvent {
   block_timestamp: number | null;
   confirmations: number;
   status: Status;
-  /** JSON as given at the creation; `{}` where none was. */
-  metadata: unknown;
+  /** JSON as given at the creation; `{}` where none was. Not shown to payers, nor on a payment's own channel. */
+  metadata?: unknown;
   expected_amount: string;
   received_amount: string;
   amount_to_pay: string;

@@ -16,7 +16,7 @@ use super::query::Query;
 use super::v1;
 use super::wire::list::event_list;
 use crate::domain::ids::Sequence;
-use crate::hub::{Framing, Hub, Next, Outbox, Push};
+use crate::hub::{Framing, Hub, Next, Outbox, Push, copy_for_payer};
 use crate::store::{EventRow, EventScope};
 
 pub const PARAMETERS: [&str; 4] = ["after", "limit", "wait", "epoch"];
@@ -63,6 +63,11 @@ async fn list(
     }
     let more = rows.len() > wanted.limit;
     rows.truncate(wanted.limit);
+    if let Caller::Payer(_) = caller {
+        for row in &mut rows {
+            row.body = copy_for_payer(&row.body);
+        }
+    }
     let next = rows.last().filter(|_| more).map(|row| row.sequence);
     let epoch = &live.store.identity().epoch;
     Ok(answer::json(event_list(&rows, next, epoch)))

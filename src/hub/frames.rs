@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::payer::copy_for_payer;
 use crate::domain::ids::{PaymentId, Sequence};
 use crate::store::{EventRow, EventScope};
 
@@ -39,9 +40,13 @@ impl Frames {
 
     /// An event for those who listen to a channel.
     pub fn event(&self, framing: Framing, row: &EventRow, channel: EventScope) -> Bytes {
+        let body = match channel {
+            EventScope::All => row.body.clone(),
+            EventScope::Payment(_) => copy_for_payer(&row.body),
+        };
         match framing {
-            Framing::Socket => self.push(row, channel),
-            Framing::EventStream => self.record(row.kind.as_str(), row.sequence, &row.body),
+            Framing::Socket => self.push(row, &body, channel),
+            Framing::EventStream => self.record(row.kind.as_str(), row.sequence, &body),
         }
     }
 
@@ -51,7 +56,7 @@ impl Frames {
         finished(head, data)
     }
 
-    fn push(&self, row: &EventRow, channel: EventScope) -> Bytes {
+    fn push(&self, row: &EventRow, body: &[u8], channel: EventScope) -> Bytes {
         let channel = match channel {
             EventScope::All => "payments".to_owned(),
             EventScope::Payment(id) => format!("payment:{id}"),
@@ -60,9 +65,9 @@ impl Frames {
             r#"{{"push":{{"channel":"{channel}","epoch":{},"seq":{},"event":"#,
             self.epoch_json, row.sequence.0
         );
-        let mut frame = Vec::with_capacity(row.body.len() + self.epoch_json.len() + ENVELOPE_BYTES);
+        let mut frame = Vec::with_capacity(body.len() + self.epoch_json.len() + ENVELOPE_BYTES);
         frame.extend_from_slice(head.as_bytes());
-        frame.extend_from_slice(&row.body);
+        frame.extend_from_slice(body);
         frame.extend_from_slice(b"}}");
         frame.into()
     }

@@ -1,11 +1,13 @@
 //! Floor 1, the hub: which socket listens to what, and the fan-out of each committed event to them.
 //!
 //! An event is written at most once per kind of channel and of framing, only when somebody listens, and its bytes are
-//! shared. The publisher never waits: it puts pointers into bounded queues. Refuses to know sockets, JSON bodies and the store's reads.
+//! shared. The publisher never waits: it puts pointers into bounded queues. A payment's own
+//! channel tells what its payer may read, whoever listens. Refuses to know sockets and the store's reads.
 
 mod announce;
 mod frames;
 mod outbox;
+mod payer;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -19,6 +21,7 @@ use crate::store::{EventRow, EventScope};
 pub use announce::announce;
 pub use frames::{Frames, Framing, passing_record, progress};
 pub use outbox::{Next, Outbox, OutboxLimits, Push};
+pub use payer::copy_for_payer;
 
 type Listeners = Vec<Arc<Outbox>>;
 

@@ -24,8 +24,22 @@ const text = (page, selector) => page.locator(selector).textContent();
 const steps = (page) => page.locator("#steps > li").evaluateAll((rows) => rows.map(({ dataset }) => dataset.state));
 const note = (page, kind) => page.locator(`#notes [data-kind="${kind}"]`);
 
-/** The network seems to come back all the time, so that no wait is long. */
-const impatient = (page) => page.addInitScript(() => setInterval(() => dispatchEvent(new Event("online")), 100));
+/** In the page: the network seems to come back all the time, so that no wait is long. */
+const networkComesBack = () => void setInterval(() => dispatchEvent(new Event("online")), 100);
+const impatient = (page) => page.addInitScript(networkComesBack);
+
+/** What an event stream tells until it has told of the completion. */
+async function streamed(address, headers) {
+  const stop = new AbortController();
+  const answer = await fetch(address, { headers, signal: stop.signal });
+  let told = "";
+  for await (const chunk of answer.body.pipeThrough(new TextDecoderStream())) {
+    told += chunk;
+    if (told.includes("event: payment.completed")) break;
+  }
+  stop.abort();
+  return told;
+}
 
 describe("the checkout", { timeout: 240_000 }, () => {
   afterEach(() => { shop.proxy.sockets = true; });
@@ -191,14 +205,14 @@ describe("the checkout", { timeout: 240_000 }, () => {
   test("comes back after its hub", () => withPay(async (page, payment) => {
     await page.locator("#live[data-state=live]").waitFor();
     await shop.hub.stop();
-    await page.locator("#live[data-state=waiting]").waitFor();
-    assert.match(await text(page, "#live-text"), /^Connection lost, trying again in \d+ seconds?$/);
+    await page.waitForFunction(() => /^Connection lost, trying again in \d+ seconds?$/.test(document.querySelector("#live-text").textContent));
     await assertFine(page, "lost");
     await shop.pay(payment);
     await shop.startHub();
+    await page.evaluate(networkComesBack);
     await stateIs(page, "paid");
     assert.match(await text(page, "#live-text"), /^Live/);
-  }, { prepare: impatient, cut: true }));
+  }, { cut: true }));
 
   test("works where no socket gets through", () => {
     shop.proxy.sockets = false;
@@ -208,6 +222,28 @@ describe("the checkout", { timeout: 240_000 }, () => {
       await stateIs(page, "paid");
     }, { prepare: impatient, cut: true });
   });
+
+  test("is told everything but the shop's own notes, whichever way it asks", () => withPay(async (page, payment, watch) => {
+    assert.deepEqual((await shop.eventsOf(payment))[0].metadata, { note: "INTERNAL" }, "the merchant is told");
+    const headers = { authorization: `Bearer ${payment.token}` };
+    const address = `${shop.hub.url}/v1/payments/${payment.id}`;
+    const stream = streamed(`${address}/events/stream`, headers);
+    await shop.pay(payment);
+    await stateIs(page, "confirming");
+    shop.proxy.cut();
+    await page.evaluate(networkComesBack);
+    await stateIs(page, "paid");
+    const said = { socket: JSON.stringify(watch.frames), stream: await stream };
+    assert.ok(watch.frames.some(({ subscribe }) => subscribe?.snapshot) && watch.frames.some(({ subscribe }) => subscribe?.recovered), "a snapshot, and a replay");
+    const { epoch } = watch.frames.find(({ subscribe }) => subscribe).subscribe;
+    said.streamReplay = await streamed(`${address}/events/stream`, { ...headers, "last-event-id": `${epoch}:0` });
+    for (const path of ["", "/events"]) said[path || "payment"] = await (await fetch(address + path, { headers })).text();
+    said.classic = await (await fetch(`${shop.hub.url}/payment_status/${payment.id}`, { headers })).text();
+    for (const [way, told] of Object.entries(said)) {
+      assert.ok(told.includes(payment.id), `${way} tells of the payment`);
+      assert.doesNotMatch(told, /INTERNAL|metadata/, way);
+    }
+  }, { fields: { metadata: { note: "INTERNAL" } }, cut: true }));
 
   test("needs no token where the hub asks for none", () => withPay(async (page, payment) => {
     assert.ok(!page.url().includes("#"));

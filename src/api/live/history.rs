@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::LiveContext;
 use crate::domain::ids::Sequence;
+use crate::hub::copy_for_payer;
 use crate::store::{EventRow, EventScope, Store, StoreError};
 
 /// Where a client left off.
@@ -131,6 +132,11 @@ async fn replay(
     let bytes: usize = rows.iter().map(|row| row.body.len()).sum();
     if rows.len() > limit || bytes > context.limits.replay_bytes {
         return Ok(None);
+    }
+    if let EventScope::Payment(_) = channel {
+        for row in &mut rows {
+            row.body = copy_for_payer(&row.body);
+        }
     }
     Ok(Some(rows))
 }

@@ -46,7 +46,8 @@ pub struct PaymentObject<'a> {
     /// Whether the receiver of its webhooks answered 410 and gets no more.
     #[serde(skip_serializing_if = "Option::is_none")]
     callback_disabled: Option<bool>,
-    metadata: Embedded<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<Embedded<'a>>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     access: Option<Access<'a>>,
 }
@@ -104,17 +105,19 @@ impl<'a> PaymentObject<'a> {
             derivation_path: derivation.map(Derivation::path),
             success_url: payment.success_url.as_deref(),
             callback_disabled: Some(payment.callback_has_ended()),
-            metadata: Embedded(payment.metadata.as_deref()),
+            metadata: Some(Embedded(payment.metadata.as_deref())),
             access: None,
         }
     }
 
-    /// Without what is the merchant's alone: the index of an address tells how many payments there have been.
+    /// Without what is the merchant's alone: the index of an address tells how many payments there
+    /// have been, and metadata may hold a shop's notes.
     #[must_use]
     pub fn for_payer(mut self) -> Self {
         self.wallet = None;
         self.derivation_path = None;
         self.callback_disabled = None;
+        self.metadata = None;
         self
     }
 
