@@ -45,4 +45,53 @@ pub const PAGES: &[Page] = &[
     page!("/assets/pay/money.js", JAVASCRIPT, "pay/money.js"),
     page!("/assets/pay/words.js", JAVASCRIPT, "pay/words.js"),
     page!("/assets/pay/strings.js", JAVASCRIPT, "pay/strings.js"),
+    page!("/reference", HTML, "reference.html"),
+    page!(
+        "/assets/reference/reference.css",
+        CSS,
+        "reference/reference.css"
+    ),
+    page!("/assets/reference/main.js", JAVASCRIPT, "reference/main.js"),
+    page!(
+        "/assets/reference/contents.js",
+        JAVASCRIPT,
+        "reference/contents.js"
+    ),
+    page!(
+        "/assets/reference/documents.js",
+        JAVASCRIPT,
+        "reference/documents.js"
+    ),
+    page!(
+        "/assets/reference/operation.js",
+        JAVASCRIPT,
+        "reference/operation.js"
+    ),
+    page!(
+        "/assets/reference/schema.js",
+        JAVASCRIPT,
+        "reference/schema.js"
+    ),
+    page!("/assets/reference/code.js", JAVASCRIPT, "reference/code.js"),
+    page!("/assets/reference/curl.js", JAVASCRIPT, "reference/curl.js"),
+    page!(
+        "/assets/reference/prose.js",
+        JAVASCRIPT,
+        "reference/prose.js"
+    ),
+    page!(
+        "/assets/reference/webhooks.js",
+        JAVASCRIPT,
+        "reference/webhooks.js"
+    ),
+    page!(
+        "/assets/reference/socket.js",
+        JAVASCRIPT,
+        "reference/socket.js"
+    ),
+    page!(
+        "/assets/reference/errors.js",
+        JAVASCRIPT,
+        "reference/errors.js"
+    ),
 ];
