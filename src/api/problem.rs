@@ -79,7 +79,7 @@ impl Problem {
 
     pub fn not_found(path: &str) -> Self {
         let detail = format!(
-            "there is nothing at {}; README.md lists the paths",
+            "there is nothing at {}; /openapi.json lists the paths, and /reference shows them",
             Quoted(path)
         );
         Self::new(Kind::NotFound, detail)

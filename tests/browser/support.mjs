@@ -109,9 +109,9 @@ export async function wear(page, { viewport, colorScheme }) {
   await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
 }
 
-export async function screenshot(page, name) {
+export async function screenshot(page, name, { fullPage = true } = {}) {
   mkdirSync(SHOTS, { recursive: true });
-  await page.screenshot({ path: `${SHOTS}${name}.png`, fullPage: true });
+  await page.screenshot({ path: `${SHOTS}${name}.png`, fullPage });
 }
 
 /** Waits for a condition outside of the page. */

@@ -95,7 +95,7 @@ mod tests {
         for tenth in 0..10 {
             let from = limits.shutdown_spread * tenth / 10;
             let to = limits.shutdown_spread * (tenth + 1) / 10;
-            let count = delays.iter().filter(|d| (from..to).contains(d)).count();
+            let count = delays.iter().filter(|d| (from..to).contains(*d)).count();
             assert!((5..=15).contains(&count), "{count} of 100 in tenth {tenth}");
         }
     }
