@@ -62,11 +62,11 @@ async fn another_host_s_page_reaches_nothing() {
 }
 
 #[tokio::test]
-async fn the_public_url_and_the_open_door_admit_more_hosts() {
+async fn configured_names_and_the_open_door_admit_more_hosts() {
     let node = Node::start().await;
     let folder = tempfile::tempdir().expect("a folder");
     let mut settings = support::config(folder.path(), &node.url(), 1_000);
-    settings["public_url"] = json!("https://pay.example/hub");
+    settings["allowed_origins"] = json!(["https://pay.example"]);
     let program = Program::serve(folder.path(), &settings);
     let hub = program.hub();
     for (host, status) in [
@@ -77,15 +77,29 @@ async fn the_public_url_and_the_open_door_admit_more_hosts() {
         let reply = request(hub, "GET /stats", &format!("host: {host}\r\n")).await;
         reply.expect(host, status, "");
     }
-    // A proxy may put its own idea of the host into the request; the page's origin stays the public one.
     handshake(hub, "127.0.0.1", "origin: https://pay.example\r\n")
         .await
         .expect("/ws", 101, "");
     assert_eq!(program.terminate(), Some(0));
     settings["allow_unauthenticated"] = json!(true);
+    settings["public_url"] = json!("https://hub.example/hub");
     let program = Program::serve(folder.path(), &settings);
-    let reply = request(program.hub(), "GET /stats", "host: shop.example\r\n").await;
+    let hub = program.hub();
+    let reply = request(hub, "GET /stats", "host: shop.example\r\n").await;
     reply.expect("an open hub", 200, "");
+    // A proxy may put its own idea of the host into the request; the page's origin stays the public one.
+    handshake(hub, "127.0.0.1", "origin: https://hub.example\r\n")
+        .await
+        .expect("/ws", 101, "");
+    // Everyone is let in, but nobody may lock the owner out.
+    let key = json!({"name": "mine", "scope": "admin"});
+    let refused = support::post(&format!("{hub}/v1/keys"), &key).await;
+    assert_eq!(refused.status, 403, "{}", refused.json());
+    assert!(
+        refused.json()["detail"]
+            .as_str()
+            .is_some_and(|text| text.contains("paybell keys create"))
+    );
 }
 
 #[tokio::test]

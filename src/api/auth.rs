@@ -59,6 +59,16 @@ impl Caller {
         Err(Problem::new(Kind::Forbidden, detail))
     }
 
+    /// What a caller is told whose right ended while it was being served.
+    pub fn right_ended(self) -> Problem {
+        match self {
+            Self::Key(..) => Problem::invalid_token(Denied::UnknownKey),
+            Self::Anyone | Self::Payer(_) | Self::Operator => {
+                Problem::credential_missing(Denied::Missing)
+            }
+        }
+    }
+
     /// How far the caller reaches. A payer has no scope.
     pub const fn scope(self) -> Option<KeyScope> {
         match self {

@@ -93,7 +93,7 @@ impl Scribe {
 
     fn write(&self, payment: &Payment) -> Result<Answer, serde_json::Error> {
         let base = self.public_url.trim_end_matches('/');
-        let client_token = self.tokens.issue(payment.id, payment.grace_end());
+        let client_token = self.tokens.issue(payment.id, payment.unwatch_at());
         let access = Access {
             // Behind the #, where no server and no log on the way sees it.
             checkout_url: format!("{base}/pay/{}#{client_token}", payment.id),

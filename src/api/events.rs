@@ -8,7 +8,6 @@ use warp::reply::Response;
 use super::ApiContext;
 use super::answer;
 use super::auth::Caller;
-use super::keyring::Denied;
 use super::live::history::{self, LogError};
 use super::live::{LiveContext, SeatKind};
 use super::problem::{Kind, Problem};
@@ -57,7 +56,7 @@ async fn list(
     if rows.is_empty() && !wanted.wait.is_zero() {
         rows = tokio::select! {
             biased;
-            () = live.keyring.end_of(caller) => return Err(Problem::invalid_token(Denied::UnknownKey)),
+            () = live.keyring.end_of(caller) => return Err(caller.right_ended()),
             rows = wanted.first_to_come(live) => rows?,
         };
     }

@@ -11,7 +11,7 @@ use super::request::{Fields, kind_word, string};
 use super::wire::key::{CurrentKeyObject, KeyObject};
 use super::wire::list::List;
 use super::wire::scalar::Text;
-use super::{ApiContext, answer};
+use super::{ApiContext, FirstKey, answer};
 use crate::domain::api_key::{KeyId, KeyScope, KeySecret, MAX_NAME_CHARS, PresentedKey};
 use crate::domain::api_key_commands::NewKey;
 use crate::domain::ids::UnixMs;
@@ -36,11 +36,21 @@ pub async fn create(ctx: &ApiContext, caller: Caller, body: &[u8]) -> Result<Res
     let (name, scope) = name
         .zip(scope)
         .ok_or_else(|| Problem::new(Kind::Internal, "a checked field got lost"))?;
+    may_begin(ctx, caller)?;
     let presented = draw_key(ctx.entropy.as_ref(), ctx.clock.now());
     let new = NewKey::of(&presented, name, scope);
     let key = ctx.ledger.create_key(new, caller.asker()).await?;
     let object = KeyObject::new(&key, None).with_key(presented.to_text());
     answer::made(&object, format!("/v1/keys/{}", key.id))
+}
+
+/// Where strangers are let in, none of them may lock the owner out.
+fn may_begin(ctx: &ApiContext, caller: Caller) -> Result<(), Problem> {
+    if caller != Caller::Anyone || ctx.settings.first_key == FirstKey::ByVisitors {
+        return Ok(());
+    }
+    let detail = "this hub lets everyone in (allow_unauthenticated), so its first key is made with 'paybell keys create --scope admin'";
+    Err(Problem::new(Kind::Forbidden, detail))
 }
 
 pub async fn get(ctx: &ApiContext, id: &str) -> Result<Response, Problem> {

@@ -131,7 +131,17 @@ pub struct ApiSettings {
     pub allowed_origins: Vec<String>,
     /// Upper bound on the time between two looks at a chain's head, where one is set.
     pub polling_interval: Option<Duration>,
+    pub first_key: FirstKey,
     pub mode: RunMode,
+}
+
+/// Who may make the first API key, which shuts everyone else out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstKey {
+    /// Whoever reaches the hub: that is somebody on this machine.
+    ByVisitors,
+    /// Only whoever may open the data file: the hub is open to strangers on purpose.
+    ByOperators,
 }
 
 impl Default for ApiSettings {
@@ -144,6 +154,7 @@ impl Default for ApiSettings {
             public_url: "http://127.0.0.1:5000".to_owned(),
             allowed_origins: Vec::new(),
             polling_interval: None,
+            first_key: FirstKey::ByVisitors,
             mode: RunMode::Serve,
         }
     }

@@ -203,6 +203,25 @@ async fn handle(
         return read(ctx, resource, caller, request).await;
     }
     origin.may_write()?;
+    let work = alter(ctx, resource, verb, caller, request);
+    if matches!(resource, Resource::Keys | Resource::Key(_)) {
+        // Judged inside the commit; and the first key ends the right of the very request that makes it.
+        return work.await;
+    }
+    tokio::select! {
+        biased;
+        () = ctx.live.keyring.end_of(caller) => Err(caller.right_ended()),
+        done = work => done,
+    }
+}
+
+async fn alter(
+    ctx: &ApiContext,
+    resource: Resource<'_>,
+    verb: Verb,
+    caller: Caller,
+    request: Request,
+) -> Result<Response, Problem> {
     match verb {
         Verb::Change => change(ctx, resource, request).await,
         Verb::Remove => remove(ctx, resource, caller, request).await,

@@ -26,7 +26,7 @@ use crate::api::socket;
 use crate::api::socket::handshake::Origins;
 use crate::api::token::ClientTokens;
 use crate::api::wire::WireEncoder;
-use crate::api::{self, ApiContext, ApiSettings, CallbackCheck, RunMode};
+use crate::api::{self, ApiContext, ApiSettings, CallbackCheck, FirstKey, RunMode};
 use crate::chains::Chains;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{ClassicWebhooks, Config, KeylessAccess, KeysConfigured, PublicUrl, WebOrigin};
@@ -330,6 +330,10 @@ impl Hub {
                 .map(|o| o.as_str().to_owned())
                 .collect(),
             polling_interval: config.polling_interval,
+            first_key: match config.keyless {
+                KeylessAccess::LoopbackOnly => FirstKey::ByVisitors,
+                KeylessAccess::AnyAddress => FirstKey::ByOperators,
+            },
             mode: match self.setting {
                 Setting::Demo => RunMode::Demo,
                 Setting::Real => RunMode::Serve,

@@ -14,7 +14,7 @@ use super::load::Origin;
 use super::secret::SecretError;
 use super::tree::NUMBER_IN_QUOTES;
 use super::wallet::private_look;
-use super::web::WebError;
+use super::web::{PublicUrl, WebError};
 use crate::domain::account_key::AccountKeyError;
 use crate::domain::address::AddressError;
 use crate::domain::amount::AmountError;
@@ -160,12 +160,16 @@ pub enum Problem {
 }
 
 /// Why the hub does not serve at an address.
-#[derive(Debug, Error, PartialEq, Eq, Clone, Copy)]
-#[error(
-    "{listen} can be reached from other machines, and there is no API key yet, so anyone there could use the hub: make one with 'paybell keys create --name admin --scope admin', or listen on 127.0.0.1, or set \"allow_unauthenticated\": true (PAYBELL_ALLOW_UNAUTHENTICATED=true) if something in front of it keeps strangers out"
-)]
-pub struct BindRefused {
-    pub listen: SocketAddr,
+#[derive(Debug, Error, PartialEq, Eq, Clone)]
+pub enum BindRefused {
+    #[error(
+        "{0} can be reached from other machines, and there is no API key yet, so anyone there could use the hub: make one with 'paybell keys create --name admin --scope admin', or listen on 127.0.0.1, or set \"allow_unauthenticated\": true (PAYBELL_ALLOW_UNAUTHENTICATED=true) if something in front of it keeps strangers out"
+    )]
+    Listen(SocketAddr),
+    #[error(
+        "\"public_url\" says that {} leads to this hub, and there is no API key yet, so anyone who comes that way could use it: make one with 'paybell keys create --name admin --scope admin', or set \"allow_unauthenticated\": true (PAYBELL_ALLOW_UNAUTHENTICATED=true) if something in front of the hub keeps strangers out", .0.as_str()
+    )]
+    PublicUrl(PublicUrl),
 }
 
 fn hint(wanted: &str, found: &str) -> &'static str {

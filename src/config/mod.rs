@@ -148,13 +148,19 @@ impl Config {
     /// Whether the hub may serve at its address, given the keys there are.
     ///
     /// # Errors
-    /// Another address than loopback, without keys and without `allow_unauthenticated`.
+    /// Other machines can reach it, at its address or through whatever serves its public URL, and there are neither keys
+    /// nor `allow_unauthenticated`.
     pub fn check_bind(&self, keys: KeysConfigured) -> Result<(), BindRefused> {
-        let guarded = self.listen.ip().to_canonical().is_loopback()
-            || keys == KeysConfigured::Some
-            || self.keyless == KeylessAccess::AnyAddress;
-        let listen = self.listen;
-        guarded.then_some(()).ok_or(BindRefused { listen })
+        if keys == KeysConfigured::Some || self.keyless == KeylessAccess::AnyAddress {
+            return Ok(());
+        }
+        if !self.listen.ip().to_canonical().is_loopback() {
+            return Err(BindRefused::Listen(self.listen));
+        }
+        match &self.public_url {
+            Some(url) if !url.is_loopback() => Err(BindRefused::PublicUrl(url.clone())),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -69,6 +69,15 @@ fn base_text(url: &Url) -> String {
     url.as_str().trim_end_matches('/').to_owned()
 }
 
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.to_canonical().is_loopback(),
+        None => false,
+    }
+}
+
 /// A node's base URL, maybe with a path prefix. Shown without its path, which may hold a key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EndpointUrl(Url);
@@ -95,12 +104,7 @@ impl EndpointUrl {
 
     /// True when the host is this machine by its very name or address.
     pub fn is_loopback(&self) -> bool {
-        match self.0.host() {
-            Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-            Some(url::Host::Ipv4(address)) => address.is_loopback(),
-            Some(url::Host::Ipv6(address)) => address.to_canonical().is_loopback(),
-            None => false,
-        }
+        is_loopback(&self.0)
     }
 }
 
@@ -120,17 +124,29 @@ impl fmt::Debug for EndpointUrl {
 
 /// Where the world reaches this hub: the base of `checkout_url`. No slash at its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PublicUrl(String);
+pub struct PublicUrl {
+    text: String,
+    is_loopback: bool,
+}
 
 impl PublicUrl {
     /// # Errors
     /// See [`WebError`].
     pub fn parse(text: &str) -> Result<Self, WebError> {
-        parse(text).map(|url| Self(base_text(&url)))
+        let url = parse(text)?;
+        Ok(Self {
+            text: base_text(&url),
+            is_loopback: is_loopback(&url),
+        })
     }
 
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// True when it leads to this machine by its very name or address, so that nobody else comes that way.
+    pub const fn is_loopback(&self) -> bool {
+        self.is_loopback
     }
 }
 

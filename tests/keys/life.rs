@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::ws::Socket;
 use crate::support::{PATIENCE, Program, client, config, create, eventually, get, pay};
@@ -98,6 +99,44 @@ async fn a_revoke_closes_the_key_s_sockets_and_streams_at_once_and_no_others() {
     assert_eq!(made.status(), 201);
     left.event("payment.created").await;
     read_until(&mut other_stream, "payment.created").await;
+}
+
+/// Found by a review: a request was judged when its head came, and its body could take half a minute. A thief with a slow
+/// request under way outlived the revocation with an endpoint that hears everything.
+#[tokio::test]
+async fn a_revoke_ends_requests_whose_body_is_still_coming() {
+    let demo = Program::demo(500, &[]);
+    let hub = demo.hub();
+    let admin = make(hub, None, "admin").await;
+    let doomed = make(hub, Some(&admin.text), "admin").await;
+    let body = json!({"url": "https://thief.example/hook", "events": ["*"]}).to_string();
+    let (first, rest) = body.split_at(5);
+    let authority = hub.strip_prefix("http://").unwrap();
+    let mut slow = tokio::net::TcpStream::connect(authority).await.unwrap();
+    let head = format!(
+        "POST /v1/endpoints HTTP/1.1\r\nhost: {authority}\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{first}",
+        doomed.text,
+        body.len()
+    );
+    slow.write_all(head.as_bytes()).await.unwrap();
+    let key_url = format!("{hub}/v1/keys/{}", doomed.id);
+    eventually("the slow request was let in", async || {
+        let key = get_as(&admin.text, &key_url).await.json();
+        key["last_used_at"].is_f64().then_some(())
+    })
+    .await;
+    assert_eq!(revoke(hub, &admin, &doomed).await, 204);
+    // It may have been answered and closed by now.
+    let sent = slow.write_all(rest.as_bytes()).await;
+    let mut answer = String::new();
+    let read = tokio::time::timeout(PATIENCE, slow.read_to_string(&mut answer)).await;
+    assert!(read.is_ok(), "{sent:?} {answer}");
+    assert!(
+        answer.is_empty() || answer.starts_with("HTTP/1.1 401 "),
+        "{answer}"
+    );
+    let endpoints = get_as(&admin.text, &format!("{hub}/v1/endpoints")).await;
+    assert_eq!(endpoints.json()["data"], json!([]));
 }
 
 /// Whoever came in while no key was needed is asked for one when the first is made; a payer is not.

@@ -38,6 +38,34 @@ fn other_machines_are_let_in_only_on_purpose() {
     }
 }
 
+/// Found by a review: on loopback behind a proxy, as the documents had it, a hub without keys was open to the internet,
+/// and the first stranger could make its admin key.
+#[test]
+fn a_public_url_that_leads_here_from_elsewhere_needs_a_key_too() {
+    for (url, is_public) in [
+        ("https://pay.example", true),
+        ("http://10.0.0.7:5000", true),
+        ("http://localhost:5000", false),
+        ("http://127.0.0.1:8080/pay", false),
+        ("http://[::1]", false),
+    ] {
+        let text = format!(r#"{{"public_url":"{url}"}}"#);
+        let config = good(&text, &[]);
+        match config.check_bind(KeysConfigured::None) {
+            Err(refused) => {
+                assert!(is_public, "{url}");
+                for word in ["paybell keys create", "allow_unauthenticated", url] {
+                    assert!(refused.to_string().contains(word), "{refused}");
+                }
+            }
+            Ok(()) => assert!(!is_public, "{url}"),
+        }
+        assert_eq!(config.check_bind(KeysConfigured::Some), Ok(()));
+        let open = good(&text, &[("PAYBELL_ALLOW_UNAUTHENTICATED", "true")]);
+        assert_eq!(open.check_bind(KeysConfigured::None), Ok(()));
+    }
+}
+
 #[test]
 fn private_keys_are_refused_and_not_quoted() {
     let hex = "ab".repeat(32);
