@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { asPayer, assertFine, shoot, stateIs } from "./payer.mjs";
 import { openShop } from "./shop.mjs";
-import { startBrowser } from "./support.mjs";
+import { startBrowser, until } from "./support.mjs";
 
 const HOUR_MS = 3_600_000;
 const BEYOND_A_MINUTE_BLOCKS = 900; // of 100 ms
@@ -62,6 +62,16 @@ describe("the checkout's time", { timeout: 240_000 }, () => {
       await shoot(page, "12-late");
     }, { offMs }));
   }
+
+  // Found by a review: while the hub had blocks to catch up on, the page showed too much time.
+  test("is not longer than the hub's own clock allows, though the chain stands still", () => withAMinute((page, payment, shop) => shop.holdingStill(async () => {
+    await until("the chain is behind", async () => Date.now() / 1000 - (await shop.paymentNow(payment)).chain_time >= 8);
+    await page.reload();
+    await page.locator('body[data-view="payment"]').waitFor();
+    await page.waitForFunction(() => /^\d+:\d\d left$/.test(document.querySelector("#left").textContent));
+    const most = payment.expires_at - Date.now() / 1000 + 3;
+    assert.ok(await seconds(page) <= most, `${await seconds(page)} s shown, at most ${most} s left`);
+  })));
 
   test("does not end a payment that was sent in time", () => withAMinute(async (page, payment, shop) => {
     await page.clock.fastForward(76_000);

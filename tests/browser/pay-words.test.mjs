@@ -64,6 +64,13 @@ test("a payment's story follows from its facts", () => {
   assert.equal(state({ transfers: [credit("a", "reverted"), credit("a", "seen")], status: "confirming" }), "confirming");
   assert.equal(state({ received_amount: "4.0", transfers: [credit("a", "reverted"), credit("a", "seen")] }), "partial", "it came back");
   assert.equal(state({}, [event("payment.mismatched", "a")]), "stray");
+  assert.equal(state({}, [event("transfer.unmatched", "a", { reason: "early" })]), "uncounted");
+  assert.equal(state({}, [event("transfer.unmatched", "a", { reason: "extra" })]), "waiting");
+  // A stranger's dust on a shared address is nobody's try to pay.
+  assert.equal(state({}, [event("payment.mismatched", "a", { amount: "0.049999" })]), "waiting");
+  assert.equal(state({}, [event("payment.mismatched", "a", { amount: "0.05" })]), "stray");
+  assert.equal(state({ status: "expired" }, [event("payment.mismatched", "a")]), "astray", "nobody is told that nothing came");
+  assert.equal(state({ status: "expired" }, [event("payment.late", "a")]), "expired");
   for (const status of ["confirming", "underpaid", "expired", "cancelled"]) assert.equal(state({ status }), status);
   assert.equal(state({ status: "completed" }), "paid");
 });

@@ -141,6 +141,28 @@ describe("the checkout", { timeout: 240_000 }, () => {
     assert.ok(await note(page, "mismatched").isVisible(), "the other money is still told of");
   }, { fields: { expected_amount_usdt: "5.1" } }));
 
+  // Found by a review: a payer who had sent a wrong amount was told to pay, as long as one request for the past had failed.
+  test("asks for nothing while it cannot know what has been sent", () => withPay(async (page, payment, watch) => {
+    watch.expected.push(/status of 503.*\/events\?/);
+    await shop.pay(payment, "5");
+    await stateIs(page, "stray");
+    let refused = 0;
+    await page.route("**/events?**", (route) => (refused++ ? route.continue() : route.fulfill({ status: 503, body: "" })));
+    await page.addInitScript(() => {
+      window.offered = false;
+      new MutationObserver(() => {
+        const pay = document.querySelector("#pay");
+        if (document.body?.dataset.view === "payment" && pay && !pay.hidden) window.offered = true;
+      }).observe(document, { subtree: true, childList: true, attributes: true });
+    });
+    await page.reload();
+    await page.locator("#trouble h1").waitFor();
+    assert.match(await page.locator("#trouble-text").textContent(), /^Send nothing yet/);
+    await stateIs(page, "stray");
+    assert.ok(refused > 1);
+    assert.equal(await page.evaluate(() => window.offered), false, "at no moment was anything asked for");
+  }));
+
   test("tells when the shop accepts what did not fit", () => withPay(async (page, payment) => {
     await shop.pay(payment, "6");
     await stateIs(page, "stray");

@@ -59,7 +59,7 @@ export async function openShop(settings = {}) {
   let orders = 0;
   shop.createPayment = async (more = {}) => {
     const number = ++orders;
-    const fields = { wallet_address: WALLET, expected_amount_usdt: `3.${100 + number}`, order_id: `order-${number}`, ...more };
+    const fields = { wallet_address: WALLET, expected_amount_usdt: `3.${100_001 + number}`, order_id: `order-${number}`, ...more };
     const payment = await ask(shop.hub.url, "/v1/payments", fields);
     return { ...payment, id: payment.payment_id, token: payment.client_token };
   };

@@ -1,5 +1,6 @@
 // The chain's time, which decides what is in time. The device's own clock may be wrong and is never asked for the time:
-// from each time that the hub tells, a monotonic clock carries on.
+// from each time that the hub tells, of the chain or of its own clock, a monotonic clock carries on. The hub's own says how late
+// it is while the hub has blocks to catch up on.
 
 export class ChainClock {
   #monotonic;

@@ -5,14 +5,15 @@ const EVENTS_A_PAGE = 100;
 const PAGES_MAX = 50;
 const ROOT = new URL("../../", import.meta.url);
 
-/** `token` opens the payment; "" on a hub that asks for none. */
-export function payerOf(id, token) {
+/** `token` opens the payment; "" on a hub that asks for none. `onTime` is told the hub's own time, in unix seconds. */
+export function payerOf(id, token, onTime) {
   const headers = token ? { authorization: `Bearer ${token}` } : {};
   const ask = async (path) => {
     const address = new URL(`v1/payments/${encodeURIComponent(id)}${path}`, ROOT);
     const stop = new AbortController();
     setTimeout(() => stop.abort(), TIMEOUT_MS);
     const answer = await fetch(address, { headers, cache: "no-store", credentials: "omit", signal: stop.signal });
+    onTime(Date.parse(answer.headers.get("date")) / 1000);
     if (!answer.ok) throw new Error(`the hub answered ${answer.status}`);
     return answer;
   };

@@ -5,11 +5,13 @@ export const STATES = {
   partial: { tone: "warn", head: "head_partial", tell: "tell_partial", title: "title_waiting" },
   reverted: { tone: "warn", head: "head_reverted", tell: "tell_reverted", title: "title_guarded" },
   stray: { tone: "warn", head: "head_stray", tell: "tell_stray", title: "title_guarded" },
+  uncounted: { tone: "warn", head: "head_uncounted", tell: "tell_uncounted", title: "title_guarded" },
   time_up: { tone: "warn", head: "head_time_up", tell: "tell_time_up", title: "title_time_up" },
   confirming: { tone: "wait", head: "head_confirming", tell: "tell_confirming", title: "title_confirming" },
   paid: { tone: "good", head: "head_paid", tell: "tell_paid", title: "title_paid" },
   underpaid: { tone: "bad", head: "head_underpaid", tell: "tell_underpaid", title: "title_underpaid", ended: "step_underpaid" },
   expired: { tone: "bad", head: "head_expired", tell: "tell_expired", title: "title_expired", ended: "step_expired" },
+  astray: { tone: "bad", head: "head_expired", tell: "tell_astray", title: "title_expired", ended: "step_expired" },
   cancelled: { tone: "bad", head: "head_cancelled", tell: "tell_cancelled", title: "title_cancelled", ended: "step_cancelled" },
 };
 

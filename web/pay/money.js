@@ -15,6 +15,12 @@ export function compare(a, b) {
   return x < y ? -1 : x > y ? 1 : 0;
 }
 
+/** Whether `a` is less than one of `shares` equal shares of `b`. */
+export function isShareBelow(a, b, shares) {
+  const scale = Math.max(decimals(a), decimals(b));
+  return units(a, scale) * shares < units(b, scale);
+}
+
 export const isZero = (amount) => units(amount, decimals(amount)) === 0n;
 
 const decimals = (amount) => parts(amount)[1].length;

@@ -38,7 +38,8 @@ function open() {
   const id = location.pathname.split("/").at(-1);
   const token = location.hash.slice(1);
   if (!PAYMENT_ID.test(id)) return trouble("not_found");
-  const mine = (current = { hub: payerOf(id, token), token, clock: new ChainClock(), payment: null, events: new Map(), start: 0, ready: false, told: null });
+  const clock = new ChainClock();
+  const mine = (current = { hub: payerOf(id, token, (time) => clock.hear(time)), token, clock, payment: null, events: new Map(), start: 0, ready: false, told: null });
   mine.watch = watchPayment({
     id,
     token,
@@ -52,8 +53,7 @@ function receive(mine, { kind, payment, event }) {
   mine.payment = payment;
   if (kind === "snapshot") {
     mine.clock.hear(payment.chain_time);
-    mine.events = new Map();
-    mine.start += 1;
+    Object.assign(mine, { events: new Map(), start: mine.start + 1, ready: false });
     loadHistory(mine, mine.start);
   }
   if (kind === "event") {
@@ -64,7 +64,10 @@ function receive(mine, { kind, payment, event }) {
   draw(mine);
 }
 
-/** What happened before the snapshot. Nothing is shown until it is known, or cannot be had: nobody shall be told to pay twice. */
+/**
+ * What happened before the snapshot. Until it is known whole, what is on the screen stays, and nobody is shown anything to pay:
+ * it may have been paid, or a wrong amount sent.
+ */
 async function loadHistory(mine, start) {
   const isStale = () => mine !== current || start !== mine.start;
   try {
@@ -75,6 +78,8 @@ async function loadHistory(mine, start) {
   } catch {
     if (isStale()) return;
     mine.again = setTimeout(() => isStale() || loadHistory(mine, start), HISTORY_AGAIN_MS);
+    if (mine.told?.due !== null) trouble("unreachable");
+    return;
   }
   if (isStale()) return;
   mine.ready = true;

@@ -1,8 +1,10 @@
 // What a payment and its events mean for the one who pays. Pure: facts in, what to say out; the words are elsewhere.
 
-import { compare, isZero, minus } from "./money.js";
+import { compare, isShareBelow, isZero, minus } from "./money.js";
 
-const ENDED = new Set(["underpaid", "expired", "cancelled"]);
+const ENDED = new Set(["underpaid", "expired", "astray", "cancelled"]);
+/** Money that fits nothing and is less than one of so many shares of what was asked for is nobody's try to pay. */
+const DUST_SHARES = 100n;
 const UNCOUNTED = {
   "payment.mismatched": () => "mismatched",
   "payment.late": () => "late",
@@ -12,14 +14,15 @@ const UNCOUNTED = {
 /**
  * `events`: all of the payment's, oldest first. `secondsLeft`: until the deadline by the chain's time, null if unknown.
  *
- * `state`: waiting, partial, reverted, stray, time_up, confirming, paid, underpaid, expired, cancelled.
+ * `state`: waiting, partial, reverted, stray, uncounted, time_up, confirming, paid, underpaid, expired, astray (expired, and
+ * the money lies with the shop), cancelled.
  * `due`: what is still to be sent, null where nothing should be. `guarded`: sending more may well be a mistake.
  */
 export function tell(payment, events, secondsLeft) {
   const { received_amount: received, amount_to_pay: asked } = payment;
   const strays = uncounted(payment, events);
   const state = stateOf(payment, strays, secondsLeft);
-  const guarded = state === "reverted" || state === "stray";
+  const guarded = state === "reverted" || state === "stray" || state === "uncounted";
   const waits = guarded || state === "waiting" || state === "partial";
   return {
     state,
@@ -33,11 +36,15 @@ export function tell(payment, events, secondsLeft) {
 }
 
 function stateOf(payment, strays, secondsLeft) {
+  const tries = strays.filter(({ transfer }) => !isShareBelow(transfer.amount, payment.amount_to_pay, DUST_SHARES));
+  const tried = (kind) => tries.some((stray) => stray.kind === kind);
   if (payment.status === "completed") return "paid";
+  if (payment.status === "expired" && (tried("mismatched") || tried("uncounted"))) return "astray";
   if (payment.status !== "pending") return payment.status;
   if (secondsLeft === 0) return "time_up";
   if (replaced(payment).length > 0) return "reverted";
-  if (strays.some(({ kind }) => kind === "mismatched")) return "stray";
+  if (tried("mismatched")) return "stray";
+  if (tried("uncounted")) return "uncounted";
   return isZero(payment.received_amount) ? "waiting" : "partial";
 }
 
