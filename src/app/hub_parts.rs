@@ -79,6 +79,7 @@ pub struct Hub {
     key_uses: Arc<KeyUses>,
     trends: Arc<Trends>,
     pages: Pages,
+    door: Option<OperatorDoor>,
     /// The demo's chain, whose controls the hub serves too.
     sandbox: Option<Sandbox>,
 }
@@ -143,6 +144,8 @@ impl Hub {
             key_uses: Arc::default(),
             trends,
             pages: Documents::assemble()?.add_to(Pages::new(PAGES)),
+            // Before anybody is told that the hub is there.
+            door: OperatorDoor::open(&config.data),
             sandbox,
         })
     }
@@ -185,12 +188,12 @@ impl Hub {
     ///
     /// # Errors
     /// A part could not be started.
-    pub async fn run(self, listener: TcpListener, stopped: Shutdown) -> anyhow::Result<()> {
+    pub async fn run(mut self, listener: TcpListener, stopped: Shutdown) -> anyhow::Result<()> {
         let drain = self.config.drain;
         let store = Arc::clone(&self.store);
         let public_url = self.public_url(&listener)?;
         let routes = self.routes(&public_url, &stopped);
-        let door = OperatorDoor::open(&self.config.data);
+        let door = self.door.take();
         let door_routes = self.operator_routes(&public_url, &stopped);
         let mut tasks = JoinSet::new();
         self.spawn_followers(&mut tasks, &stopped)?;

@@ -2,6 +2,8 @@
 //!
 //! Pure decisions on the latest state, the right of whoever asks included: it may have gone since the request was let in.
 
+use std::fmt;
+
 use super::api_key::{ApiKey, KeyDigest, KeyId, KeyScope, PresentedKey};
 use super::api_keys::{ApiKeys, KeyChange, MAX_KEYS, MAX_LIVE_KEYS};
 use super::changes::{Changes, View, ViewError};
@@ -37,6 +39,16 @@ pub enum Asker {
     Key(KeyId),
     /// Whoever may open the data file.
     Operator,
+}
+
+impl fmt::Display for Asker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Anyone => f.write_str("anyone"),
+            Self::Key(id) => id.fmt(f),
+            Self::Operator => f.write_str("operator"),
+        }
+    }
 }
 
 impl Asker {

@@ -22,7 +22,7 @@ impl Ledger {
                 KeyChange::Used(_) | KeyChange::Remove(_) => None,
             });
         let key = made.ok_or(CommitError::Store(StoreError::Closed))?;
-        tracing::info!(id = %key.id, name = key.name, scope = %key.scope, ?asker, "an API key was made");
+        tracing::info!(id = %key.id, name = key.name, scope = %key.scope, %asker, "an API key was made");
         Ok(key)
     }
 
@@ -31,7 +31,7 @@ impl Ledger {
             .decide(move |view, now| api_key_commands::revoke(view, id, asker, now))
             .await?;
         if !write.changes.api_keys.is_empty() {
-            tracing::info!(%id, ?asker, "an API key was revoked");
+            tracing::info!(%id, %asker, "an API key was revoked");
         }
         Ok(())
     }

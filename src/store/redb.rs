@@ -264,6 +264,8 @@ fn open_file(builder: &Builder, path: &Path) -> Result<Database, DatabaseError> 
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options.open(path)?;
+    #[cfg(unix)]
+    close_to_everyone(&file, path);
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(DatabaseError::DatabaseAlreadyOpen),
@@ -277,6 +279,25 @@ fn open_file(builder: &Builder, path: &Path) -> Result<Database, DatabaseError> 
         sync_folder(path)?;
     }
     Ok(db)
+}
+
+/// Before format 5 new files could be read by everyone. What its owner lets a group do stays.
+#[cfg(unix)]
+fn close_to_everyone(file: &std::fs::File, path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let Ok(mode) = file.metadata().map(|data| data.permissions().mode()) else {
+        return;
+    };
+    if mode & 0o007 == 0 {
+        return;
+    }
+    let path = path.display();
+    match file.set_permissions(std::fs::Permissions::from_mode(mode & 0o770)) {
+        Ok(()) => tracing::info!(%path, "the data file can no longer be read by everyone"),
+        Err(error) => {
+            tracing::warn!(%path, %error, "the data file can be read by others, and that could not be changed");
+        }
+    }
 }
 
 fn open_backend(

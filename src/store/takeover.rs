@@ -3,7 +3,7 @@
 //!
 //! Rows of older versions need no takeover; `rows` reads them.
 
-use redb::{ReadableTable, WriteTransaction};
+use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
 
 use super::StoreError;
 use super::apply::mark;
@@ -51,19 +51,18 @@ pub fn outbox_before_4(txn: &WriteTransaction) -> Result<(), StoreError> {
 pub fn addresses_before_5(txn: &WriteTransaction) -> Result<(), StoreError> {
     let payments = txn.open_table(tables::PAYMENTS).map_err(database)?;
     let mut index = txn.open_table(tables::ADDRESS_PAYMENTS).map_err(database)?;
-    let mut count = 0_u64;
+    let count = payments.len().map_err(database)?;
+    if count > 0 {
+        tracing::info!(
+            payments = count,
+            "the payments of an older format are made to be found by their address; this takes a moment"
+        );
+    }
     for entry in payments.range::<&[u8]>(..).map_err(database)? {
         let (_, row) = entry.map_err(database)?;
         let payment = Payment::decode(row.value())?;
         let place = tables::address_payment(payment.address, payment.id);
         mark(&mut index, &place)?;
-        count += 1;
-    }
-    if count > 0 {
-        tracing::info!(
-            payments = count,
-            "the payments of an older format can be found by their address now"
-        );
     }
     Ok(())
 }

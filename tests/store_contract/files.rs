@@ -296,3 +296,27 @@ fn a_file_that_is_not_ours_is_left_alone() {
         assert!(std::fs::read(&path).unwrap() == foreign);
     }
 }
+
+/// The program before format 5 left its files to the usual mode, with the secrets in them.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_everyone_could_read_is_closed_to_them() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data.redb");
+    let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+    for (before, after) in [
+        (0o644, 0o640),
+        (0o640, 0o640),
+        (0o600, 0o600),
+        (0o666, 0o660),
+    ] {
+        let store = open(&path).unwrap();
+        store.close();
+        drop(store);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(before)).unwrap();
+        let store = open(&path).unwrap();
+        assert_eq!(mode(), after);
+        store.close();
+    }
+}
