@@ -7,7 +7,7 @@ let serial = 0;
 
 /**
  * Asks with a form. `run(form)` does it and may throw: the dialog then says why and stays. Answers what `run` answered, or
- * null where it was left.
+ * null where it was left. While `run` is under way it cannot be left: what the hub answers may be told only once.
  */
 export function ask({ title, body = [], confirm, tone = "primary", run, cancel = "Cancel", onOpen }) {
   const { dialog, form, error } = build(title);
@@ -15,18 +15,26 @@ export function ask({ title, body = [], confirm, tone = "primary", run, cancel =
   const no = el("button", { type: "button", autofocus: tone === "danger" }, cancel);
   form.append(...[body].flat().filter(Boolean), error, el("div", { class: "actions" }, no, yes));
   no.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("cancel", (event) => "busy" in dialog.dataset && event.preventDefault());
+  const setBusy = (busy) => {
+    yes.disabled = no.disabled = busy;
+    if (busy) dialog.dataset.busy = "";
+    else delete dialog.dataset.busy;
+  };
   return shown(dialog, (done) => {
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
-      yes.disabled = true;
+      setBusy(true);
       error.hidden = true;
       clearFields(form);
       try {
-        done(await run(form, dialog));
+        const answer = await run(form, dialog);
+        setBusy(false);
+        done(answer);
       } catch (cause) {
+        setBusy(false);
+        if (!dialog.open) return done(null);
         explain(form, error, cause);
-      } finally {
-        yes.disabled = false;
       }
     });
     onOpen?.(form, dialog);
@@ -46,9 +54,12 @@ export function showSecret({ title, what, secret, text }) {
   }));
 }
 
-/** Whatever was asked is no longer the question: somebody went elsewhere, or was signed out. A secret stays until it is stored. */
+/**
+ * Whatever was asked is no longer the question: somebody went elsewhere, or was signed out. A secret stays until it is stored, and
+ * what is under way until it is answered.
+ */
 export function closeAll() {
-  for (const dialog of document.querySelectorAll("dialog[open]:not([data-secret])")) dialog.close();
+  for (const dialog of document.querySelectorAll("dialog[open]:not([data-secret], [data-busy])")) dialog.close();
 }
 
 export function field(name, label, attributes = {}, hint) {
@@ -68,18 +79,23 @@ function build(title) {
   return { dialog, form, error };
 }
 
-/** Opens it, and answers once it is closed; the focus goes back to where it was. */
+/**
+ * Opens it, and answers once it is closed; the focus goes back to where it was. A browser may close it while something is under
+ * way all the same (Escape, twice): then the answer is waited for.
+ */
 function shown(dialog, wire) {
   return new Promise((resolve) => {
     let answer = null;
-    wire((value) => {
-      answer = value;
-      dialog.close();
-    });
-    dialog.addEventListener("close", () => {
+    const end = () => {
       dialog.remove();
       resolve(answer);
+    };
+    wire((value) => {
+      answer = value;
+      if (dialog.open) dialog.close();
+      else end();
     });
+    dialog.addEventListener("close", () => "busy" in dialog.dataset || end());
     document.body.append(dialog);
     dialog.showModal();
   });

@@ -26,7 +26,7 @@ export class Line {
   #liveAt = 0;
   #timers = {};
 
-  /** `on`: state(word, more), events(list), gap(), progress(id, progress), and refused(reason) where the hub does not take the key. */
+  /** `on`: state(word, more), events(list), gap(), progress(id, progress), and refused(reason, key) where the hub does not take the key. */
   constructor(token, on) {
     this.#token = token;
     this.#on = on;
@@ -134,7 +134,7 @@ export class Line {
   #end(reason, isTheKey) {
     this.close();
     this.#on.state("ended", reason);
-    if (isTheKey) this.#on.refused(reason);
+    if (isTheKey) this.#on.refused(reason, this.#token);
   }
 
   #drop() {

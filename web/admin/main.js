@@ -29,7 +29,8 @@ class App {
       events: (events) => this.#events(events),
       gap: () => this.router?.view.reload(),
       progress: (id, progress) => this.router?.view.progress(id, progress),
-      refused: (reason) => this.session.token && leave(`The hub ended the line: ${reason}`),
+      // A line that was opened without a key ends with the first key, which may be this tab's own by then.
+      refused: (reason, key) => key && key === session.token && leave(`The hub ended the line: ${reason}`),
     });
     this.hub = new HubState(() => this.#hubChanged(), () => this.router.view.reload());
     this.router = new Router(this, $("main"));
