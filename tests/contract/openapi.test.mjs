@@ -73,7 +73,9 @@ describe("the OpenAPI document", { timeout: 400_000 }, () => {
     const operations = Object.entries(paths).flatMap(([path, item]) =>
       Object.entries(item).filter(([, { operationId }]) => !ENDLESS.includes(operationId)).map(([method]) => `${method.toUpperCase()} ${path}`));
     const accepted = (label) => Object.values(report.valid_rates[label] ?? {}).reduce((sum, phase) => sum + phase.accepted, 0);
-    assert.deepEqual(operations.filter((label) => accepted(label) === 0), [], "operations that never succeeded");
+    // The document itself is what the run began with; its rates do not count that.
+    const asked = operations.filter((label) => label !== "GET /openapi.json");
+    assert.deepEqual(asked.filter((label) => accepted(label) === 0), [], "operations that never succeeded");
     assert.ok(report.test_cases.generated > 1_000, `only ${report.test_cases.generated} requests were made`);
     assert.deepEqual(report.errors, []);
   }
