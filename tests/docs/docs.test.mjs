@@ -130,8 +130,8 @@ test("every path of the API takes the method that is named", async () => {
 });
 
 test("every page that is named is served", async () => {
-  const named = new Set(everything.match(/(?<=`|:5000)\/(admin|pay\/\{id\}|paybell\.js|paybell\.d\.ts|openapi\.json|asyncapi\.json)(?=[`. ])/g));
-  assert.equal(named.size, 6, [...named].join(" "));
+  const named = new Set(everything.match(/(?<=`|:5000)\/(admin|reference|pay\/\{id\}|paybell\.js|paybell\.d\.ts|openapi\.json|asyncapi\.json)(?=[`. ])/g));
+  assert.equal(named.size, 7, [...named].join(" "));
   for (const path of named) {
     const answer = await fetch(demo.hub + path.replace("{id}", "01a20e65-cb88-7521-85ca-2a7a6af337c7"));
     assert.equal(answer.status, 200, path);
