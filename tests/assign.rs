@@ -45,6 +45,17 @@ fn id_of(payment: &Value) -> &str {
     payment["payment_id"].as_str().expect("an id")
 }
 
+/// A payment's own channel tells what its payer may know.
+fn payers_copy(mut event: Value) -> Value {
+    event.as_object_mut().expect("an object").remove("metadata");
+    if let Some(assigned) = event.pointer_mut("/transfer/assigned")
+        && assigned.is_object()
+    {
+        (assigned["by"], assigned["meant_for"]) = (Value::Null, Value::Null);
+    }
+    event
+}
+
 #[tokio::test]
 async fn a_wrong_amount_is_listed_assigned_and_completes_for_all_to_hear() {
     let (demo, receiver) = (paused_demo().await, Receiver::start().await);
@@ -67,7 +78,7 @@ async fn a_wrong_amount_is_listed_assigned_and_completes_for_all_to_hear() {
     for kind in ["transfer.assigned", "payment.detected", "payment.completed"] {
         let heard = socket.event(kind).await;
         let hooked = receiver.wait_for(kind).await.json();
-        assert_eq!(heard, hooked, "one event for both");
+        assert_eq!(heard, payers_copy(hooked), "one event for both");
         assert_eq!(heard["payment_id"], id);
     }
     let list = get(&format!("{}/v1/transfers", demo.hub())).await.json();

@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use paybell::config::report::{check_report, summary};
-use paybell::config::{Config, ConfigErrors, Environment, KeylessAccess, KeysConfigured, Loaded};
+use paybell::config::{
+    Config, ConfigErrors, Environment, KeylessAccess, KeysConfigured, Loaded, PublicUrl,
+};
 
 /// Secrets of the seeds: where one of them is read, it must not be shown.
 const MARK: &str = "SECRETsecretSECRETsecret";
@@ -51,7 +53,11 @@ fn is_sound(loaded: &Loaded) {
     assert!(config.default_expiry <= config.max_expiry);
     let bind = config.check_bind(KeysConfigured::None);
     let is_open = config.keyless == KeylessAccess::AnyAddress;
-    let is_near = config.listen.ip().to_canonical().is_loopback();
+    let is_private = config
+        .public_url
+        .as_ref()
+        .is_none_or(PublicUrl::is_loopback);
+    let is_near = config.listen.ip().to_canonical().is_loopback() && is_private;
     assert_eq!(
         bind.is_ok(),
         is_open || is_near,
