@@ -45,7 +45,7 @@ async fn another_host_s_page_reaches_nothing() {
         "GET /no",
     ] {
         let reply = request(hub, line, &headers).await;
-        reply.expect(line, 421, "public_url");
+        reply.expect(line, 421, "paybell keys create");
     }
     let origin = format!("origin: http://{evil}\r\n");
     handshake(hub, &evil, &origin)
@@ -62,20 +62,17 @@ async fn another_host_s_page_reaches_nothing() {
 }
 
 #[tokio::test]
-async fn configured_names_and_the_open_door_admit_more_hosts() {
+async fn no_configured_name_lets_strangers_in_and_the_open_door_all() {
     let node = Node::start().await;
     let folder = tempfile::tempdir().expect("a folder");
     let mut settings = support::config(folder.path(), &node.url(), 1_000);
     settings["allowed_origins"] = json!(["https://pay.example"]);
     let program = Program::serve(folder.path(), &settings);
     let hub = program.hub();
-    for (host, status) in [
-        ("pay.example", 200),
-        ("PAY.example:443", 200),
-        ("shop.example", 421),
-    ] {
+    // Found by a fresh eye: through a proxy under the name of an allowed origin strangers had the run of a hub without keys.
+    for host in ["pay.example", "PAY.example:443", "shop.example"] {
         let reply = request(hub, "GET /stats", &format!("host: {host}\r\n")).await;
-        reply.expect(host, status, "");
+        reply.expect(host, 421, "foreign_host");
     }
     handshake(hub, "127.0.0.1", "origin: https://pay.example\r\n")
         .await

@@ -16,7 +16,7 @@ use super::build::{self, Setting};
 use super::operator_door::OperatorDoor;
 use super::pages::PAGES;
 use super::print_line;
-use crate::api::host::{self, Hosts};
+use crate::api::host;
 use crate::api::idempotency::InFlight;
 use crate::api::keyring::Keyring;
 use crate::api::live::{LiveContext, LiveLimits, Seats};
@@ -29,7 +29,7 @@ use crate::api::wire::WireEncoder;
 use crate::api::{self, ApiContext, ApiSettings, CallbackCheck, FirstKey, RunMode};
 use crate::chains::Chains;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{ClassicWebhooks, Config, KeylessAccess, KeysConfigured, PublicUrl, WebOrigin};
+use crate::config::{ClassicWebhooks, Config, KeylessAccess, KeysConfigured};
 use crate::delivery::attempt::CallbackSecrets;
 use crate::delivery::callback_url::CallbackUrl;
 use crate::delivery::dispatcher;
@@ -263,10 +263,7 @@ impl Hub {
             None => sockets.or(http).unify().boxed(),
         };
         match self.config.keyless {
-            KeylessAccess::LoopbackOnly => host::guard(self.hosts(), keyring)
-                .or(served)
-                .unify()
-                .boxed(),
+            KeylessAccess::LoopbackOnly => host::guard(keyring).or(served).unify().boxed(),
             KeylessAccess::AnyAddress => served,
         }
     }
@@ -278,12 +275,6 @@ impl Hub {
         let sockets = socket::route(Arc::clone(&live));
         let http = api::routes(Arc::new(self.api_context(public_url, live)));
         sockets.or(http).unify().boxed()
-    }
-
-    fn hosts(&self) -> Hosts {
-        let public_url = self.config.public_url.iter().map(PublicUrl::as_str);
-        let origins = self.config.allowed_origins.iter().map(WebOrigin::as_str);
-        Hosts::of_urls(public_url.chain(origins))
     }
 
     fn api_context(&self, public_url: &str, live: Arc<LiveContext>) -> ApiContext {
