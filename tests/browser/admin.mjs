@@ -3,25 +3,57 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:http";
-import { openShop } from "./shop.mjs";
-import { LOOKS, accessibility, screenshot, startBrowser, until, watchPage, wear } from "./support.mjs";
+import { freshAddress, openShop } from "./shop.mjs";
+import { LOOKS, accessibility, screenshot, startBrowser, startProgram, until, watchPage, wear } from "./support.mjs";
 
 const ACTION_MS = 20_000;
 
-/** `office.call` asks the hub as a program would; `office.receiver.answer` is what webhooks are told. */
-export async function openOffice(settings = {}) {
-  const shop = await openShop({ allow_insecure_callbacks: true, ...settings });
+/**
+ * `office.call` asks the hub as a program would; `office.receiver.answer` is what webhooks are told. `office.anew` is for before
+ * each test: a hub that knows nothing, paid at an address of its own, so that no test stands on what another one left.
+ */
+export async function openOffice() {
+  const settings = { allow_insecure_callbacks: true };
+  const shop = await openShop(settings);
   const receiver = await startReceiver();
   const browser = await startBrowser();
   const office = { shop, receiver, browser, url: shop.proxy.url };
   office.call = (method, path, body, key) => call(shop.hub.url, method, path, body, key);
   office.withPage = (view, run, look = LOOKS[2]) => withPage(office, view, run, look);
+  const create = shop.createPayment;
+  let [wallet, data, books] = [freshAddress(), "paybell.redb", 0];
+  shop.createPayment = (more) => create({ wallet_address: wallet, ...more });
+  office.anew = async (chains) => {
+    await shop.hub.stop();
+    [wallet, data] = [freshAddress(), `books-${++books}.redb`];
+    receiver.answer = () => ({ status: 200, text: "" });
+    receiver.got.length = 0;
+    delete settings.chains;
+    Object.assign(settings, chains && { chains });
+    await office.startHub();
+  };
+  /** On the data it had. */
+  office.startHub = () => shop.startHub(data);
   office.close = async () => {
     await browser.close();
     await shop.close();
     await receiver.stop();
   };
   return office;
+}
+
+/** A chain on which nothing happens but what is ordered: blocks as far apart as TRON's, and nodes that fail. */
+export async function startSlowChain() {
+  const slot_ms = 3_000;
+  const sandbox = await startProgram(["sandbox", "--listen", "127.0.0.1:0", "--block-ms", `${slot_ms}`], "sandbox");
+  const order = (method, path, body) => call(sandbox.url, method, `/sandbox/${path}`, body);
+  return {
+    settings: [{ name: "tron", slot_ms, endpoints: [{ url: sandbox.url, requests_per_second: 1000, requests_per_day: 10_000_000 }] }],
+    mine: (blocks) => order("POST", "mine", { blocks }),
+    fail: (fault) => order("POST", "fault", fault),
+    mend: () => order("DELETE", "fault"),
+    stop: sandbox.stop,
+  };
 }
 
 /** Posts to it are kept. `answer(request)` gives status and text, and headers if it likes. */

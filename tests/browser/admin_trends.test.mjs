@@ -18,6 +18,15 @@ const day = (more = {}) => ({
   ...more,
 });
 
+const time = (seconds) => new Date(seconds * 1000).toTimeString().slice(0, 5);
+
+/** The end of the day that the charts show, and the first place of it that is of today. */
+function today() {
+  const now = new Date((SINCE + 287 * WIDTH) * 1000);
+  const midnight = new Date(now.getFullYear(), now.getMonth(), now.getDate()).getTime() / 1000;
+  return { now, first: Math.max(0, Math.ceil((midnight - SINCE) / WIDTH)) };
+}
+
 describe("the charts' numbers", () => {
   test("add up by the hour of the clock", () => {
     const { times, series, headline } = paymentsPerHour(day({ created: fill(1), completed: at(5, 2, 0) }));
@@ -62,10 +71,35 @@ describe("the charts' numbers", () => {
   });
 
   test("count today from midnight of whoever looks", () => {
-    const now = new Date((SINCE + 287 * WIDTH) * 1000);
-    const midnight = new Date(now.getFullYear(), now.getMonth(), now.getDate()).getTime() / 1000;
-    const first = Math.max(0, Math.ceil((midnight - SINCE) / WIDTH));
-    assert.equal(completedToday(day({ completed: fill(1) }), now), PLACES - first);
+    const { now, first } = today();
+    assert.deepEqual(completedToday(day({ completed: fill(1) }), now), { value: PLACES - first, note: "" });
+  });
+
+  // Unknown was added up as none: after a start the tile and the charts told less than there was, and did not say so.
+  test("say since when they are counted where that is not the whole time", () => {
+    const { now, first } = today();
+    const known = (place) => fill(null).fill(1, place);
+    const later = first + 7;
+    assert.deepEqual(completedToday(day({ completed: known(later) }), now), { value: PLACES - later, note: `since ${time(SINCE + later * WIDTH)}` });
+    assert.deepEqual(completedToday(day({ completed: known(first) }), now), { value: PLACES - first, note: "" }, "what is unknown of yesterday is not of today");
+    assert.deepEqual(completedToday(day({ completed: fill(null) }), now), { value: null, note: "" });
+    const { headline } = paymentsPerHour(day({ created: known(280), completed: known(280) }));
+    assert.equal(headline, `8 created, 8 completed since ${time(SINCE + 280 * WIDTH)}`);
+    assert.equal(paymentsPerHour(day({ created: fill(null), completed: fill(null) })).headline, "Not counted yet");
+  });
+
+  test("say since when they are measured, which is the hub's start", () => {
+    const started_at = SINCE + 200 * WIDTH + 17.5;
+    const since = `since ${time(started_at)}`;
+    const told = { count: at(287, 4), p50_ms: at(287, 350), p95_ms: at(287, 400) };
+    assert.equal(blockToWebhook(day({ started_at })).headline, `No payment has been told of ${since}`);
+    assert.equal(blockToWebhook(day({ started_at, block_to_webhook: told })).headline, `Last 350 ms (half), 400 ms (95 of 100); 4 webhooks ${since}`);
+    assert.equal(chainLag(day({ started_at })).headline, `At most 0 s behind ${since}`);
+    const node = { requests_today: 1_205, requests_left_today: 10 };
+    const requests = (begun, now) => requestBudget(day({ started_at: begun }), [{ endpoints: [node] }], new Date(now * 1000)).headline;
+    const midnight = Date.UTC(2026, 10, 24) / 1000;
+    assert.equal(requests(midnight + 60, midnight + 3_600), `1,205 used today since ${time(midnight + 60)}, 10 left`);
+    assert.equal(requests(midnight - 60, midnight + 3_600), "1,205 used today, 10 left", "the budgets' days begin at midnight UTC");
   });
 
   test("name no duration as another one", () => {

@@ -2,6 +2,7 @@
 // or needs them. Draws SVG that takes its colours from the style sheet.
 
 import { el } from "../dom.js";
+import { clock } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 480;
@@ -125,8 +126,6 @@ function svg(tag, attributes) {
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
   return node;
 }
-
-const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
 
 /** The next of 1, 2, 5, 10, 20, ... that nothing reaches over. */
 export function niceTop(most) {

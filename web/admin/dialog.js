@@ -7,9 +7,10 @@ let serial = 0;
 
 /**
  * Asks with a form. `run(form)` does it and may throw: the dialog then says why and stays. Answers what `run` answered, or
- * null where it was left. While `run` is under way it cannot be left: what the hub answers may be told only once.
+ * null where it was left. `underWay` says whether it may be left while `run` is under way: it `stays`, because what the hub
+ * answers may be told only once, or it `can be left`, which then ends what is done.
  */
-export function ask({ title, body = [], confirm, tone = "primary", run, cancel = "Cancel", onOpen }) {
+export function ask({ title, body = [], confirm, tone = "primary", run, cancel = "Cancel", onOpen, underWay = "stays" }) {
   const { dialog, form, error } = build(title);
   const yes = el("button", { type: "submit", class: tone }, confirm);
   const no = el("button", { type: "button", autofocus: tone === "danger" }, cancel);
@@ -17,7 +18,9 @@ export function ask({ title, body = [], confirm, tone = "primary", run, cancel =
   no.addEventListener("click", () => dialog.close());
   dialog.addEventListener("cancel", (event) => "busy" in dialog.dataset && event.preventDefault());
   const setBusy = (busy) => {
-    yes.disabled = no.disabled = busy;
+    yes.disabled = busy;
+    if (underWay === "can be left") return;
+    no.disabled = busy;
     if (busy) dialog.dataset.busy = "";
     else delete dialog.dataset.busy;
   };
@@ -33,7 +36,7 @@ export function ask({ title, body = [], confirm, tone = "primary", run, cancel =
         done(answer);
       } catch (cause) {
         setBusy(false);
-        if (!dialog.open) return done(null);
+        if (underWay === "stays" && !dialog.open) dialog.showModal();
         explain(form, error, cause);
       }
     });
@@ -81,7 +84,7 @@ function build(title) {
 
 /**
  * Opens it, and answers once it is closed; the focus goes back to where it was. A browser may close it while something is under
- * way all the same (Escape, twice): then the answer is waited for.
+ * way all the same (Escape, twice): then it is opened again.
  */
 function shown(dialog, wire) {
   return new Promise((resolve) => {
@@ -95,7 +98,11 @@ function shown(dialog, wire) {
       if (dialog.open) dialog.close();
       else end();
     });
-    dialog.addEventListener("close", () => "busy" in dialog.dataset || end());
+    dialog.addEventListener("close", () => {
+      if (dialog.open) return;
+      if ("busy" in dialog.dataset) dialog.showModal();
+      else end();
+    });
     document.body.append(dialog);
     dialog.showModal();
   });

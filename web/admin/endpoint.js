@@ -30,12 +30,12 @@ export class EndpointView extends View {
     Object.assign(this.acts, {
       edit: () => this.#edit(), rotate: () => this.#rotate(), remove: () => this.#remove(), test: () => this.#try(),
       enable: () => this.#use("enabled"), disable: () => this.#disable(),
-      recover: async () => { if (await recover(this.app, this.id)) await this.reload(); },
+      recover: async () => { if (await recover(this.app, this.id)) await this.#anew(); },
     });
   }
 
   async load() {
-    const [endpoint, deliveries] = await Promise.all([calls.endpoint(this.id), calls.deliveries({ endpoint: this.id, limit: SHOWN })]);
+    const [endpoint, deliveries] = await Promise.all([this.app.endpoints.one(this.id), calls.deliveries({ endpoint: this.id, limit: SHOWN })]);
     this.#endpoint = endpoint;
     this.#deliveries = deliveries.data;
     this.title = this.callbacks ? "Callbacks" : `Endpoint ${endpoint.id}`;
@@ -102,6 +102,12 @@ export class EndpointView extends View {
       last?.detail ? el("pre", { class: "json" }, last.detail) : null);
   }
 
+  /** After a deed: what is known of it is no longer so. */
+  #anew() {
+    this.app.endpoints.forget();
+    return this.reload();
+  }
+
   /** Waits for the first attempt, and tells what the receiver said. */
   async #try() {
     const { delivery_id: id } = await calls.test(this.id);
@@ -114,7 +120,7 @@ export class EndpointView extends View {
       await new Promise((resolve) => setTimeout(resolve, TEST_ASK_MS));
     }
     mine.over = true;
-    await this.reload();
+    await this.#anew();
   }
 
   async #edit() {
@@ -124,13 +130,13 @@ export class EndpointView extends View {
     });
     if (!done) return;
     this.app.said("The endpoint is changed.");
-    await this.reload();
+    await this.#anew();
   }
 
   async #use(status) {
     await calls.changeEndpoint(this.id, { status });
     this.app.said(status === "enabled" ? "The endpoint is in use again. Recover brings in what it missed." : "The endpoint is disabled.");
-    await this.reload();
+    await this.#anew();
   }
 
   async #disable() {
@@ -141,7 +147,7 @@ export class EndpointView extends View {
     });
     if (!done) return;
     this.app.said("The endpoint is disabled.");
-    await this.reload();
+    await this.#anew();
   }
 
   async #rotate() {
@@ -151,7 +157,7 @@ export class EndpointView extends View {
       confirm: "Make a new secret", run: () => calls.rotate(this.id),
     });
     if (!made) return;
-    this.reload();
+    this.#anew();
     await showSecret({
       title: "The new secret", what: "the secret", secret: made.secret,
       text: "It is shown this once; the hub does not tell it again.",
@@ -169,8 +175,9 @@ export class EndpointView extends View {
       },
     });
     if (!done) return;
+    this.app.endpoints.forget();
     this.app.said("The endpoint is deleted.");
-    location.hash = "#/endpoints";
+    if (!this.closed) location.hash = "#/endpoints";
   }
 }
 

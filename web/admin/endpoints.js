@@ -14,7 +14,7 @@ export class EndpointsView extends View {
   acts = { create: () => this.#create() };
 
   async load() {
-    this.#endpoints = (await calls.endpoints()).data;
+    this.#endpoints = await this.app.endpoints.all();
   }
 
   events(events) {
@@ -22,7 +22,7 @@ export class EndpointsView extends View {
   }
 
   hub() {
-    this.soon();
+    if (this.app.endpoints.allDue) this.soon();
   }
 
   heads() {
@@ -57,12 +57,13 @@ export class EndpointsView extends View {
       run: (form) => calls.createEndpoint(readFields(form)),
     });
     if (!made) return;
+    this.app.endpoints.forget();
     this.reload();
     await showSecret({
       title: "The endpoint's secret", what: "the secret", secret: made.secret,
       text: "Your receiver verifies webhooks with it. It is shown this once; the hub does not tell it again.",
     });
-    location.hash = `#/endpoints/${made.id}`;
+    if (!this.closed) location.hash = `#/endpoints/${made.id}`;
   }
 }
 

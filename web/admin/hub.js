@@ -1,5 +1,5 @@
 // The hub as a whole, as last heard: its health, its counters, its trends. Asks again every few seconds while someone looks,
-// sooner when something happens, and never more often than once a second.
+// sooner when something happens, and never more often than once a second. Its endpoints are asked for less often.
 
 import * as calls from "./calls.js";
 
@@ -7,6 +7,8 @@ const REFRESH_MS = 4_000;
 const RETRY_MS = 2_000;
 const SOONEST_MS = 1_000;
 const TRENDS_MS = 5_000;
+const ENDPOINTS_MS = 10_000;
+const ALL = "";
 
 export class HubState {
   health = null;
@@ -86,5 +88,73 @@ export class HubState {
     } catch (error) {
       this.trendsTrouble = error;
     }
+  }
+}
+
+/**
+ * What this tab knows of the hub's endpoints. No event tells how they fare, so they are asked for again and again, but whatever
+ * happens not sooner than every ten seconds; only what somebody does here, or another log of the hub's, makes that sooner.
+ */
+export class Endpoints {
+  #known = new Map();
+  #ask;
+  #now;
+
+  constructor(ask = calls, now = () => performance.now()) {
+    this.#ask = ask;
+    this.#now = now;
+  }
+
+  all() {
+    return this.#get(ALL, async () => (await this.#ask.endpoints()).data);
+  }
+
+  one(id) {
+    return this.#get(id, () => this.#ask.endpoint(id));
+  }
+
+  /** Whether it is time to ask for the list again. */
+  get allDue() {
+    return this.#due(ALL);
+  }
+
+  forget() {
+    this.#known.clear();
+  }
+
+  /** Events tell at once that the hub disabled one. Who did it by hand may have enabled it again by now. */
+  told(events) {
+    for (const { type, endpoint, timestamp } of events) {
+      if (type !== "endpoint.disabled" || endpoint.reason === "by_hand") continue;
+      const change = { status: "disabled", disabled_reason: endpoint.reason, disabled_at: Date.parse(timestamp) / 1000 };
+      this.#change(ALL, (all) => all.map((one) => (one.id === endpoint.id ? { ...one, ...change } : one)));
+      this.#change(endpoint.id, (one) => ({ ...one, ...change }));
+    }
+  }
+
+  #due(name) {
+    const known = this.#known.get(name);
+    return !known || this.#now() - known.at >= ENDPOINTS_MS;
+  }
+
+  /** An answer is kept, a failure is not: whoever tries again is not told the old one. */
+  async #get(name, ask) {
+    if (!this.#due(name) && !this.#known.get(name).failed) return this.#known.get(name).answer;
+    const known = { at: this.#now(), failed: false, answer: ask() };
+    this.#known.set(name, known);
+    try {
+      return await known.answer;
+    } catch (error) {
+      known.failed = true;
+      throw error;
+    }
+  }
+
+  /** Also of an answer that is still under way, which may be older than the event. */
+  #change(name, change) {
+    const known = this.#known.get(name);
+    if (!known || known.failed) return;
+    known.answer = known.answer.then(change);
+    known.answer.catch(() => {});
   }
 }

@@ -3,7 +3,7 @@
 import { $ } from "../dom.js";
 import { whenRefused } from "./calls.js";
 import { closeAll } from "./dialog.js";
-import { HubState } from "./hub.js";
+import { Endpoints, HubState } from "./hub.js";
 import { Line } from "./line.js";
 import { tickTimes } from "./parts.js";
 import { Router } from "./router.js";
@@ -21,18 +21,19 @@ let app = null;
 class App {
   session = session;
   said = shell.said;
+  endpoints = new Endpoints();
 
   constructor() {
     shell.showShell(session, () => leave());
     this.line = new Line(session.token, {
       state: shell.showLine,
       events: (events) => this.#events(events),
-      gap: () => this.router?.view.reload(),
+      gap: () => this.#anew(),
       progress: (id, progress) => this.router?.view.progress(id, progress),
       // A line that was opened without a key ends with the first key, which may be this tab's own by then.
       refused: (reason, key) => key && key === session.token && leave(`The hub ended the line: ${reason}`),
     });
-    this.hub = new HubState(() => this.#hubChanged(), () => this.router.view.reload());
+    this.hub = new HubState(() => this.#hubChanged(), () => this.#anew());
     this.router = new Router(this, $("main"));
   }
 
@@ -69,7 +70,14 @@ class App {
     enter();
   }
 
+  /** What was known may be of another log. */
+  #anew() {
+    this.endpoints.forget();
+    this.router?.view.reload();
+  }
+
   #events(events) {
+    this.endpoints.told(events);
     this.router?.view.events(events);
     this.hub.nudge();
   }

@@ -85,11 +85,12 @@ export class OverviewView extends View {
 function tiles(stats, day) {
   const { payments } = stats;
   const failed = stats.deliveries_failed;
+  const today = day ? trends.completedToday(day) : { value: null, note: "" };
   const link = (href, text) => el("a", { href }, text);
   return el("dl", { class: "tiles" },
     tile("Waiting", link("#/payments?status=pending", count(payments.pending))),
     tile("Confirming", link("#/payments?status=confirming", count(payments.confirming))),
-    tile("Completed today", link("#/payments?status=completed", day ? count(trends.completedToday(day)) : "–"), `${count(payments.completed)} in all`),
+    tile("Completed today", link("#/payments?status=completed", today.value === null ? "–" : count(today.value)), [today.note, `${count(payments.completed)} in all`].filter(Boolean).join(" · ")),
     tile("Webhooks due", link("#/deliveries?state=due", count(stats.deliveries_due)), stats.webhooks.in_flight ? `${count(stats.webhooks.in_flight)} under way` : ""),
     tile("Webhooks failed", link("#/deliveries?state=exhausted", count(failed)), leftAlone(stats.webhooks.open_breakers), failed ? "bad" : ""),
     tile("Open sockets", count(stats.sockets), stats.streams ? `${count(stats.streams)} streams` : ""),

@@ -19,7 +19,7 @@ export async function recover(app, endpoint) {
       field("until", "Until", { type: "datetime-local", step: "1" }, "Empty: until now."),
       progress,
     ],
-    confirm: "Recover",
+    confirm: "Recover", underWay: "can be left",
     run: (form, dialog) => rounds(endpoint, span(form), dialog, (all) => {
       progress.textContent = `${count(all.looked)} events looked at, ${count(all.recovered)} to be sent again …`;
     }),

@@ -34,6 +34,8 @@ export const SCOPES = {
   admin: "also endpoints, transfers, redelivery and keys",
 };
 
+export const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+
 /** What an event means, in a few words. */
 export function sentence(event) {
   const sent = event.transfer ? `${event.transfer.amount} USDT` : "a transfer";
