@@ -143,4 +143,4 @@ export async function confirm(page, name) {
 }
 export const said = (page, text) => page.locator("#said .toast", { hasText: text }).waitFor();
 
-export { LOOKS, until };
+export { LOOKS, until, wear };

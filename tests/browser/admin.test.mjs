@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
-import { assertFine, assertLooksRight, live, openOffice, settled, startSlowChain, until, visit } from "./admin.mjs";
+import { LOOKS, assertFine, assertLooksRight, live, openOffice, settled, startSlowChain, until, visit, wear } from "./admin.mjs";
 
 const HOSTILE = `<img src=x onerror="document.title='broken'"><script>document.title='broken'</script>`;
 const STORM_EVENTS = 1_000;
@@ -53,6 +53,26 @@ describe("the dashboard", { timeout: 600_000 }, () => {
     assert.equal(await page.locator("#nav [aria-current=page]").textContent(), "Payments");
     await page.goBack();
     await page.waitForFunction(() => document.activeElement.textContent === "Overview");
+  }));
+
+  // Its strip of parts showed the first ones, whichever the view was, when a wide window had become a narrow one.
+  test("shows on a phone which part it is, and no amount in two pieces", () => office.withPage("keys", async (page) => {
+    await live(page);
+    await wear(page, LOOKS[0]);
+    await page.waitForFunction(() => {
+      const { left, right } = document.querySelector("#nav [aria-current]").getBoundingClientRect();
+      return left >= 0 && right <= innerWidth;
+    });
+    const payment = await office.shop.createPayment({ expected_amount_usdt: "987654.321098" });
+    await office.shop.pay(payment, "999999.999999");
+    await visit(page, "transfers");
+    await page.getByRole("link", { name: "Assign 999999.999999 USDT" }).click();
+    await page.getByRole("button", { name: `Assign it to ${payment.order_id}` }).click();
+    const amounts = page.locator("dialog .sides .amount");
+    await amounts.nth(1).waitFor();
+    const heights = await amounts.evaluateAll((all) => all.map((one) => one.getBoundingClientRect().height / parseFloat(getComputedStyle(one).lineHeight)));
+    assert.deepEqual(heights.map(Math.round), [1, 1], "each stands on one line");
+    await assertFine(page, "large amounts on a phone");
   }));
 
   test("shows payments as they happen, without being loaded again", () => office.withPage("payments", async (page, watch) => {
@@ -248,6 +268,7 @@ describe("the dashboard", { timeout: 600_000 }, () => {
     ]) {
       await visit(page, view);
       await page.locator(there).first().waitFor();
+      if (name === "1-overview") await page.locator("rect.bar").first().waitFor();
       if (name === "3-payment") {
         await page.locator(".deliveries li[data-state=delivered] summary").first().click();
         await page.locator(".attempts").waitFor();

@@ -2,7 +2,7 @@
 
 import { el, short } from "../dom.js";
 import * as calls from "./calls.js";
-import { ago, badge, button, facts, paymentLink } from "./parts.js";
+import { ago, badge, button, facts, paymentLink, table } from "./parts.js";
 import { givenUp } from "./words.js";
 
 const LOGS_MAX = 200;
@@ -45,18 +45,18 @@ export class DeliveryRows {
     if (!known) return el("p", { class: "hint" }, "Reading its attempts …");
     if (known.error) return el("p", { class: "error" }, known.error.message);
     if (!known.log.length) return el("p", { class: "hint" }, "Not tried yet.");
-    const rows = known.log.map((attempt, at) => el("tr", {},
-      el("th", { scope: "row" }, String(at + 1)),
-      el("td", {}, ago(attempt.at)),
-      el("td", {}, attempt.status ? `HTTP ${attempt.status}` : "no answer"),
-      el("td", { class: "number" }, `${attempt.latency_ms} ms`),
-      el("td", { class: "said" }, attempt.detail || "–"),
-      el("td", {}, attempt.next_attempt_at ? ago(attempt.next_attempt_at) : "–")));
-    return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Attempts of ${id}` }, el("table", { class: "attempts" },
-      el("caption", { class: "hidden" }, `Attempts of ${id}, the oldest first`),
-      el("thead", {}, el("tr", {}, ...["No.", "When", "Answer", "Took", "What it said", "Next try"].map((name) =>
-        el("th", { scope: "col", class: name === "Took" ? "number" : null }, name)))),
-      el("tbody", {}, ...rows)));
+    const none = () => el("span", { class: "none" }, "–");
+    const columns = [
+      ["Attempt", ({ number }) => `No. ${number}`],
+      ["When", ({ at }) => ago(at)],
+      ["Answer", ({ status }) => (status ? `HTTP ${status}` : "no answer")],
+      ["Took", ({ latency_ms: latency }) => `${latency} ms`, "number"],
+      ["What it said", ({ detail }) => detail || none(), "said"],
+      ["Next try", ({ next_attempt_at: next }) => (next ? ago(next) : none())],
+    ];
+    const rows = known.log.map((attempt, at) => ({ key: `attempt ${at}`, row: { ...attempt, number: at + 1 } }));
+    return el("div", { class: "scroll attempts", tabindex: "0", role: "region", "aria-label": `Attempts of ${id}` },
+      table(`Attempts of ${id}, the oldest first`, columns, rows));
   }
 
   #toggled(details) {

@@ -33,10 +33,17 @@ export function markPlace(noun, title) {
     const here = link.dataset.noun === noun;
     if (here) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
-    // On a phone the parts are a strip that scrolls.
-    if (here) link.scrollIntoView({ block: "nearest", inline: "center" });
   }
+  keepPlaceInSight();
 }
+
+/** On a phone the parts are a strip that scrolls. */
+function keepPlaceInSight() {
+  $("nav").querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+}
+
+// A phone that is turned, or a window made narrow, makes a strip of what was a rail.
+matchMedia("(max-width: 55.99rem)").addEventListener("change", keepPlaceInSight);
 
 export function showLine(state, more) {
   const [text, title] = LINE[state];

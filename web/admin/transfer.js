@@ -80,7 +80,7 @@ export class TransferView extends View {
       likely && this.#payments("The payment that it was probably meant for", [likely]),
       el("form", { role: "search", class: "search" },
         el("label", { for: "q", class: "hidden" }, "Find another payment"),
-        el("input", { id: "q", name: "q", type: "search", autocomplete: "off", spellcheck: "false", placeholder: "Another: order, payment id or address" }),
+        el("input", { id: "q", name: "q", type: "search", autocomplete: "off", spellcheck: "false", placeholder: "Order, id or address" }),
         el("button", { type: "submit" }, "Find")),
       el("h3", {}, this.#text ? "Found" : likely ? "Others of the same address" : "Of the same address"),
       this.#found.length ? this.#payments("Payments to choose from", this.#found)
